@@ -1,0 +1,1 @@
+//! The packet process of bilbycast-edge.

@@ -1,0 +1,317 @@
+//! The one table of everything that is counted.
+//!
+//! Each row gives the slot in shared memory (by its order), the field of the REST answer, the Prometheus family and
+//! the text that explains it. The records below are written by the data plane, once every 100 ms, and read by anyone
+//! who maps the shared memory. A change of any row changes [`LAYOUT_HASH`], so that a reader built from another table
+//! refuses to read instead of misreading.
+
+mod state;
+
+pub use state::{EndpointState, FlowState, Health, UnknownCode};
+
+/// Whether a value only grows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CounterKind {
+    /// Code of one of the enums of this module.
+    Code,
+    /// Grows, and starts at 0 when its flow or output starts.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CounterInfo {
+    /// Name of the field in the record.
+    pub name: &'static str,
+    /// Whether it only grows.
+    pub kind: CounterKind,
+    /// Where the REST answer has it: the path inside the flow's or output's object. Absent: not shown by REST.
+    pub rest: Option<&'static str>,
+    /// Name of its Prometheus family. Absent: not exported.
+    pub prometheus: Option<&'static str>,
+    /// What it means, for people.
+    pub help: &'static str,
+}
+
+macro_rules! optional {
+    () => {
+        None
+    };
+    ($value:literal) => {
+        Some($value)
+    };
+}
+
+macro_rules! record {
+    (
+        $(#[doc = $doc:literal])*
+        $record:ident {
+            $(
+                #[doc = $help:literal]
+                $field:ident: $kind:ident $(, rest $rest:literal)? $(, prometheus $prometheus:literal)?;
+            )*
+        }
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+        pub struct $record {
+            $(#[doc = $help] pub $field: u64,)*
+        }
+
+        impl $record {
+            /// The rows of the table, in the order of the words.
+            pub const FIELDS: &'static [CounterInfo] = &[
+                $(CounterInfo {
+                    name: stringify!($field),
+                    kind: CounterKind::$kind,
+                    rest: optional!($($rest)?),
+                    prometheus: optional!($($prometheus)?),
+                    help: $help,
+                },)*
+            ];
+
+            /// Number of 64-bit words in shared memory.
+            pub const WORDS: usize = Self::FIELDS.len();
+
+            /// The values in the order of [`Self::FIELDS`].
+            #[must_use]
+            pub const fn to_words(&self) -> [u64; Self::WORDS] {
+                [$(self.$field,)*]
+            }
+
+            /// The record that [`Self::to_words`] came from.
+            #[must_use]
+            pub const fn from_words(words: &[u64; Self::WORDS]) -> Self {
+                let [$($field,)*] = *words;
+                Self { $($field,)* }
+            }
+        }
+    };
+}
+
+record! {
+    /// Newest values of a flow and its input.
+    FlowRecord {
+        /// Run state of the flow
+        state: Code, rest "state";
+        /// Health by RP 2129 M6, evaluated once a second
+        health: Code, rest "health";
+        /// Unix time of the flow's start, in microseconds
+        started_unix_us: Gauge;
+        /// Connection state of the input
+        input_state: Code, rest "input.state";
+        /// RTP packets received
+        input_packets_received: Counter, rest "input.packets_received",
+            prometheus "bilbycast_edge_flow_input_packets_total";
+        /// Bytes received
+        input_bytes_received: Counter, rest "input.bytes_received",
+            prometheus "bilbycast_edge_flow_input_bytes_total";
+        /// Input bitrate (bits/sec)
+        input_bitrate_bps: Gauge, rest "input.bitrate_bps",
+            prometheus "bilbycast_edge_flow_input_bitrate_bps";
+        /// Packets lost
+        input_packets_lost: Counter, rest "input.packets_lost",
+            prometheus "bilbycast_edge_flow_input_packets_lost";
+        /// Packets dropped by ingress filters
+        input_packets_filtered: Counter, rest "input.packets_filtered",
+            prometheus "bilbycast_edge_flow_input_packets_filtered";
+        /// Packets recovered via FEC
+        input_packets_recovered_fec: Counter, rest "input.packets_recovered_fec",
+            prometheus "bilbycast_edge_flow_input_fec_recovered_total";
+        /// SMPTE 2022-7 leg switches
+        input_redundancy_switches: Counter, rest "input.redundancy_switches",
+            prometheus "bilbycast_edge_flow_input_redundancy_switches_total";
+        /// Datagrams that are not RTP version 2 and were dropped
+        input_packets_invalid: Counter, rest "input.packets_invalid",
+            prometheus "bilbycast_edge_flow_input_packets_invalid_total";
+        /// Packets received a second time; forwarded as they came
+        input_packets_duplicate: Counter, rest "input.packets_duplicate",
+            prometheus "bilbycast_edge_flow_input_packets_duplicate_total";
+        /// Packets received after a later one; forwarded as they came
+        input_packets_reordered: Counter, rest "input.packets_reordered",
+            prometheus "bilbycast_edge_flow_input_packets_reordered_total";
+        /// Restarts of the source: a new SSRC, or a sequence jump of more than 1,000
+        input_source_restarts: Counter, rest "input.source_restarts",
+            prometheus "bilbycast_edge_flow_input_source_restarts_total";
+        /// Datagrams that the kernel dropped because the socket's receive buffer was full
+        input_packets_dropped_kernel: Counter, rest "input.packets_dropped_kernel",
+            prometheus "bilbycast_edge_flow_input_packets_dropped_kernel_total";
+        /// Bytes discarded while searching for the TS sync byte
+        input_bytes_unaligned: Counter, rest "input.bytes_unaligned",
+            prometheus "bilbycast_edge_flow_input_bytes_unaligned_total";
+        /// Receive calls to the kernel that returned data
+        input_receive_batches: Counter, rest "input.receive_batches",
+            prometheus "bilbycast_edge_flow_input_receive_batches_total";
+        /// Bitrate of all outputs together (bits/sec)
+        outputs_bitrate_bps: Gauge;
+        /// Packets dropped by all outputs together, removed outputs included
+        outputs_packets_dropped: Counter;
+    }
+}
+
+record! {
+    /// Newest values of one output.
+    OutputRecord {
+        /// Connection state
+        state: Code, rest "state";
+        /// Packets sent
+        packets_sent: Counter, rest "packets_sent",
+            prometheus "bilbycast_edge_flow_output_packets_total";
+        /// Bytes sent
+        bytes_sent: Counter, rest "bytes_sent",
+            prometheus "bilbycast_edge_flow_output_bytes_total";
+        /// Output bitrate (bits/sec)
+        bitrate_bps: Gauge, rest "bitrate_bps",
+            prometheus "bilbycast_edge_flow_output_bitrate_bps";
+        /// Packets dropped
+        packets_dropped: Counter, rest "packets_dropped",
+            prometheus "bilbycast_edge_flow_output_packets_dropped";
+        /// FEC packets sent
+        fec_packets_sent: Counter, rest "fec_packets_sent",
+            prometheus "bilbycast_edge_flow_output_fec_sent_total";
+        /// Send calls to the kernel
+        send_batches: Counter, rest "send_batches",
+            prometheus "bilbycast_edge_flow_output_send_batches_total";
+        /// Send calls that failed for another reason than a full buffer
+        send_errors: Counter, rest "send_errors",
+            prometheus "bilbycast_edge_flow_output_send_errors_total";
+    }
+}
+
+record! {
+    /// Newest values of one packet core.
+    CoreRecord {
+        /// CPU number
+        cpu: Gauge;
+        /// CLOCK_MONOTONIC of the newest sign of life, in nanoseconds
+        heartbeat_ns: Gauge;
+        /// Flows on this core
+        flows: Gauge;
+        /// Datagrams received on this core
+        packets_received: Counter;
+        /// Datagrams sent from this core
+        packets_sent: Counter;
+        /// Longest time that one pass over a flow's socket took in the last second, in nanoseconds
+        longest_pass_ns: Gauge;
+        /// Commands carried out
+        commands: Counter;
+    }
+}
+
+record! {
+    /// One second of one flow, kept in the history ring.
+    HistoryRecord {
+        /// Unix time of the end of that second, in microseconds
+        unix_us: Gauge;
+        /// Health at its end
+        health: Code;
+        /// Input bitrate (bits/sec)
+        input_bitrate_bps: Gauge;
+        /// RTP packets received since the flow's start
+        input_packets_received: Counter;
+        /// Packets lost since the flow's start
+        input_packets_lost: Counter;
+        /// Packets recovered via FEC since the flow's start
+        input_packets_recovered_fec: Counter;
+        /// SMPTE 2022-7 leg switches since the flow's start
+        input_redundancy_switches: Counter;
+        /// Datagrams that the kernel dropped since the flow's start
+        input_packets_dropped_kernel: Counter;
+        /// Bitrate of all outputs together (bits/sec)
+        outputs_bitrate_bps: Gauge;
+        /// Packets dropped by all outputs since the flow's start
+        outputs_packets_dropped: Counter;
+    }
+}
+
+impl HistoryRecord {
+    /// The second that ended at `unix_us` with the values of `flow`.
+    #[must_use]
+    pub const fn of(unix_us: u64, flow: &FlowRecord) -> Self {
+        Self {
+            unix_us,
+            health: flow.health,
+            input_bitrate_bps: flow.input_bitrate_bps,
+            input_packets_received: flow.input_packets_received,
+            input_packets_lost: flow.input_packets_lost,
+            input_packets_recovered_fec: flow.input_packets_recovered_fec,
+            input_redundancy_switches: flow.input_redundancy_switches,
+            input_packets_dropped_kernel: flow.input_packets_dropped_kernel,
+            outputs_bitrate_bps: flow.outputs_bitrate_bps,
+            outputs_packets_dropped: flow.outputs_packets_dropped,
+        }
+    }
+}
+
+/// Hash of the names and the order of all rows; stands in the shared memory's header.
+pub const LAYOUT_HASH: u64 = {
+    let mut hash = FNV_OFFSET;
+    hash = hash_table(hash, FlowRecord::FIELDS);
+    hash = hash_table(hash, OutputRecord::FIELDS);
+    hash = hash_table(hash, CoreRecord::FIELDS);
+    hash_table(hash, HistoryRecord::FIELDS)
+};
+
+const fn hash_table(mut hash: u64, fields: &[CounterInfo]) -> u64 {
+    let mut row = 0;
+    while row < fields.len() {
+        let name = fields[row].name.as_bytes();
+        let mut index = 0;
+        while index < name.len() {
+            hash = (hash ^ name[index] as u64).wrapping_mul(FNV_PRIME);
+            index += 1;
+        }
+        hash = (hash ^ fields[row].kind as u64).wrapping_mul(FNV_PRIME);
+        row += 1;
+    }
+    (hash ^ 0xff).wrapping_mul(FNV_PRIME)
+}
+
+// FNV-1a, 64 bit.
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0100_0000_01b3;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn words_and_fields_keep_the_same_order() {
+        let mut words = [0; FlowRecord::WORDS];
+        for (index, word) in words.iter_mut().enumerate() {
+            *word = index as u64;
+        }
+        let record = FlowRecord::from_words(&words);
+        assert_eq!(record.to_words(), words);
+        let lost = FlowRecord::FIELDS
+            .iter()
+            .position(|row| row.name == "input_packets_lost");
+        assert_eq!(record.input_packets_lost, lost.unwrap() as u64);
+    }
+
+    #[test]
+    fn no_name_is_given_twice() {
+        for table in [FlowRecord::FIELDS, OutputRecord::FIELDS] {
+            let mut names = HashSet::new();
+            let mut rest = HashSet::new();
+            let mut prometheus = HashSet::new();
+            for row in table {
+                assert!(names.insert(row.name), "{}", row.name);
+                assert!(
+                    row.rest.is_none_or(|path| rest.insert(path)),
+                    "{}",
+                    row.name
+                );
+                assert!(
+                    row.prometheus.is_none_or(|name| prometheus.insert(name)),
+                    "{}",
+                    row.name
+                );
+            }
+        }
+    }
+}
