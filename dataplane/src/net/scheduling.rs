@@ -1,0 +1,29 @@
+//! Asking the kernel to favour packet threads.
+
+use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::unistd::gettid;
+
+/// Nice value of packet threads: ahead of everything that has no deadline, behind the kernel's own real-time threads.
+const NICE: libc::c_int = -15;
+
+/// Puts the calling thread ahead of ordinary ones. False when this process lacks the privilege; it then competes on
+/// equal terms.
+#[must_use]
+pub fn favour_this_thread() -> bool {
+    let thread = u32::try_from(gettid().as_raw()).unwrap_or(0);
+    // SAFETY: setpriority takes plain numbers; on Linux PRIO_PROCESS with a thread id changes that thread alone.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, thread, NICE) == 0 }
+}
+
+/// Keeps what is mapped now in memory, so that a packet never waits for a page. False when the limit on locked memory
+/// does not allow it.
+#[must_use]
+pub fn lock_memory() -> bool {
+    mlockall(MlockAllFlags::MCL_CURRENT).is_ok()
+}
+
+/// Makes timers of the calling thread exact: by default the kernel may delay them by 50 us to save wake-ups.
+pub fn exact_timers() {
+    // SAFETY: PR_SET_TIMERSLACK takes a number of nanoseconds and touches no memory.
+    let _ = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000, 0, 0, 0) };
+}
