@@ -1,1 +1,306 @@
-//! x
+//! One packet core: its flows, its mailbox, its publishing.
+//!
+//! Everything here runs on the core's own thread and takes turns at the awaits, so `RefCell` is enough: no borrow is
+//! held across one.
+
+mod carry;
+mod housekeeping;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bilbycast_shm_proto::shm::{CoreWriter, FlowSlot, NoSlotLeft, OutputSlot};
+use crossbeam::channel::Sender;
+
+use crate::flow::output::Output;
+use crate::flow::{Flow, PassBuffers};
+use crate::net::executor::LocalTask;
+use crate::net::mailbox::Mailbox;
+use crate::net::readiness::Readiness;
+use crate::net::scheduling;
+
+/// What the control side may ask of a core. Each is carried out between two passes and answered once.
+#[derive(Debug)]
+pub enum CoreCommand {
+    /// Takes a flow in and starts to carry it.
+    AddFlow {
+        /// The flow, sockets and all.
+        flow: Box<Flow>,
+        /// What came of it.
+        reply: Sender<Result<(), Refused<Box<Flow>>>>,
+    },
+    /// Exchanges outputs of a flow in one step; the others and the input do not notice.
+    ExchangeOutputs {
+        /// The flow.
+        flow_id: String,
+        /// Ids of outputs to take out.
+        removed: Vec<String>,
+        /// Outputs to put in.
+        added: Vec<Output>,
+        /// The outputs that were taken out, to be closed elsewhere.
+        reply: Sender<Exchanged>,
+    },
+    /// Gives a flow back, to be closed elsewhere; nothing when there is no such flow.
+    RemoveFlow {
+        /// The flow.
+        flow_id: String,
+        /// The flow as it was.
+        reply: Sender<Option<Box<Flow>>>,
+    },
+    /// Ends the core.
+    Stop,
+}
+
+/// The outputs that an exchange took out.
+pub type Exchanged = Result<Vec<Output>, Refused<Vec<Output>>>;
+
+/// A command that could not be carried out, with what it brought.
+#[derive(Debug)]
+pub struct Refused<T> {
+    /// Why.
+    pub reason: RefusedReason,
+    /// What the command brought, untouched.
+    pub brought: T,
+}
+
+/// Why a core refuses a command.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefusedReason {
+    /// Counters cannot be published for any more.
+    #[error(transparent)]
+    NoSlotLeft(#[from] NoSlotLeft),
+    /// There is no such flow on this core.
+    #[error("the packet core does not carry this flow")]
+    NoSuchFlow,
+    /// The process has no file descriptor left.
+    #[error("no readiness for the input socket: {0}")]
+    Readiness(#[from] std::io::Error),
+}
+
+/// How busy a core is, for whoever places flows.
+#[derive(Debug, Default)]
+pub struct CoreLoad {
+    bps: AtomicU64,
+}
+
+impl CoreLoad {
+    /// Bits per second that its flows receive and send together.
+    #[must_use]
+    pub fn bps(&self) -> u64 {
+        self.bps.load(Ordering::Relaxed)
+    }
+}
+
+/// How a core works.
+#[derive(Clone, Debug)]
+pub struct CoreConfig {
+    /// CPU number.
+    pub cpu: u32,
+    /// The longest that a datagram of a busy flow waits before it is picked up: 0.5 ms unless configured otherwise.
+    pub tick: Duration,
+    /// Where its load is shown.
+    pub load: Arc<CoreLoad>,
+}
+
+/// Carries flows until it is told to stop. The main future of a core's executor.
+pub async fn run(config: CoreConfig, mut mailbox: Mailbox<CoreCommand>, writer: CoreWriter) {
+    if !scheduling::favour_this_thread() {
+        tracing::info!(
+            cpu = config.cpu,
+            "packet core runs at ordinary priority: no CAP_SYS_NICE"
+        );
+    }
+    scheduling::exact_timers();
+    let core = Rc::new(Core::new(config, writer));
+    let housekeeping = LocalTask::spawn(housekeeping::run(Rc::clone(&core)));
+    while let Some(command) = mailbox.next().await {
+        core.commands.set(core.commands.get() + 1);
+        match command {
+            // A control side that no longer waits for the answer has nothing to be told.
+            CoreCommand::AddFlow { flow, reply } => {
+                let _ = reply.send(core.add_flow(flow));
+            }
+            CoreCommand::ExchangeOutputs {
+                flow_id,
+                removed,
+                added,
+                reply,
+            } => {
+                let _ = reply.send(core.exchange_outputs(&flow_id, &removed, added));
+            }
+            CoreCommand::RemoveFlow { flow_id, reply } => {
+                let _ = reply.send(core.remove_flow(&flow_id).await);
+            }
+            CoreCommand::Stop => break,
+        }
+    }
+    housekeeping.cancel().await;
+    let ids: Vec<String> = core.flows.borrow().keys().cloned().collect();
+    for id in ids {
+        if let Some(flow) = core.remove_flow(&id).await
+            && let Some(leg) = flow.into_input().into_leg()
+        {
+            leg.close();
+        }
+    }
+}
+
+/// The state of one core.
+struct Core {
+    config: CoreConfig,
+    buffers: RefCell<PassBuffers>,
+    flows: RefCell<BTreeMap<String, Carried>>,
+    writer: RefCell<CoreWriter>,
+
+    // Counted since the start, published by the housekeeping.
+    packets_received: Cell<u64>,
+    packets_sent: Cell<u64>,
+    longest_pass_ns: Cell<u64>,
+    commands: Cell<u64>,
+}
+
+/// A flow on its core, and the task that carries it.
+struct Carried {
+    running: Rc<RunningFlow>,
+    task: LocalTask,
+}
+
+/// What the task of a flow and the housekeeping share.
+struct RunningFlow {
+    flow: RefCell<Flow>,
+    slots: RefCell<Slots>,
+}
+
+/// Where a flow is published. Output slots stand in the order of the flow's outputs.
+struct Slots {
+    flow: FlowSlot,
+    outputs: Vec<OutputSlot>,
+}
+
+impl Core {
+    fn new(config: CoreConfig, writer: CoreWriter) -> Self {
+        Self {
+            config,
+            buffers: RefCell::new(PassBuffers::new()),
+            flows: RefCell::new(BTreeMap::new()),
+            writer: RefCell::new(writer),
+            packets_received: Cell::new(0),
+            packets_sent: Cell::new(0),
+            longest_pass_ns: Cell::new(0),
+            commands: Cell::new(0),
+        }
+    }
+
+    fn add_flow(self: &Rc<Self>, flow: Box<Flow>) -> Result<(), Refused<Box<Flow>>> {
+        let readiness = match flow.input().leg() {
+            None => None,
+            Some(leg) => match Readiness::new(leg.socket().as_fd()) {
+                Ok(readiness) => Some(readiness),
+                Err(error) => return Err(refused(error, flow)),
+            },
+        };
+        let slots = match self.take_slots(&flow) {
+            Ok(slots) => slots,
+            Err(error) => return Err(refused(error, flow)),
+        };
+        let id = flow.id().to_owned();
+        let running = Rc::new(RunningFlow {
+            flow: RefCell::new(*flow),
+            slots: RefCell::new(slots),
+        });
+        let task = LocalTask::spawn(carry::run(Rc::clone(self), Rc::clone(&running), readiness));
+        self.observe(&running);
+        self.flows
+            .borrow_mut()
+            .insert(id, Carried { running, task });
+        Ok(())
+    }
+
+    fn take_slots(&self, flow: &Flow) -> Result<Slots, NoSlotLeft> {
+        let mut writer = self.writer.borrow_mut();
+        let flow_slot = writer.add_flow(flow.id())?;
+        let mut outputs = Vec::with_capacity(flow.outputs().len());
+        for output in flow.outputs() {
+            match writer.add_output(&flow_slot, output.id()) {
+                Ok(slot) => outputs.push(slot),
+                Err(error) => {
+                    for slot in outputs {
+                        writer.remove_output(slot);
+                    }
+                    writer.remove_flow(flow_slot);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Slots {
+            flow: flow_slot,
+            outputs,
+        })
+    }
+
+    fn exchange_outputs(&self, flow_id: &str, removed: &[String], added: Vec<Output>) -> Exchanged {
+        let running = match self.flows.borrow().get(flow_id) {
+            Some(carried) => Rc::clone(&carried.running),
+            None => return Err(refused(RefusedReason::NoSuchFlow, added)),
+        };
+        let mut flow = running.flow.borrow_mut();
+        let mut slots = running.slots.borrow_mut();
+        let mut writer = self.writer.borrow_mut();
+        let mut fresh = Vec::with_capacity(added.len());
+        for output in &added {
+            match writer.add_output(&slots.flow, output.id()) {
+                Ok(slot) => fresh.push(slot),
+                Err(error) => {
+                    for slot in fresh {
+                        writer.remove_output(slot);
+                    }
+                    return Err(refused(error, added));
+                }
+            }
+        }
+        let staying = flow
+            .outputs()
+            .iter()
+            .map(|output| !removed.iter().any(|id| id == output.id()));
+        let old = std::mem::take(&mut slots.outputs);
+        for (slot, stays) in old.into_iter().zip(staying) {
+            if stays {
+                slots.outputs.push(slot);
+            } else {
+                writer.remove_output(slot);
+            }
+        }
+        slots.outputs.extend(fresh);
+        let gone = flow.exchange_outputs(removed, added);
+        drop((flow, slots, writer));
+        self.observe(&running);
+        Ok(gone)
+    }
+
+    async fn remove_flow(&self, flow_id: &str) -> Option<Box<Flow>> {
+        let Carried { running, task } = self.flows.borrow_mut().remove(flow_id)?;
+        // Ends the task and drops its share of `running`; the housekeeping holds one only between two awaits.
+        task.cancel().await;
+        let RunningFlow { flow, slots } = Rc::into_inner(running)?;
+        let slots = slots.into_inner();
+        let mut writer = self.writer.borrow_mut();
+        for slot in slots.outputs {
+            writer.remove_output(slot);
+        }
+        writer.remove_flow(slots.flow);
+        Some(Box::new(flow.into_inner()))
+    }
+}
+
+fn refused<T>(reason: impl Into<RefusedReason>, brought: T) -> Refused<T> {
+    Refused {
+        reason: reason.into(),
+        brought,
+    }
+}

@@ -14,7 +14,10 @@
 //! (`LimitMEMLOCK`), and for the best latency CAP_SYS_NICE, and CAP_NET_ADMIN for socket buffers beyond
 //! `net.core.rmem_max`.
 
+#![deny(unsafe_code)]
+
 pub mod control;
 pub mod core;
 pub mod flow;
+#[allow(unsafe_code)]
 pub mod net;

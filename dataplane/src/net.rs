@@ -5,10 +5,14 @@
 
 pub mod clock;
 pub mod cores;
+pub mod executor;
 mod interface;
+pub mod mailbox;
 pub mod memory;
+pub mod peer;
 pub mod readiness;
 pub mod receive;
 pub mod scheduling;
 pub mod send;
+pub mod signals;
 pub mod socket;

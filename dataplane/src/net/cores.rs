@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
 /// CPUs in the notation of the kernel: `2`, `0,2`, `1-3,6`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CoreList(Vec<u32>);
@@ -84,6 +87,24 @@ impl CoreList {
             None => Ok(self),
         }
     }
+}
+
+/// Keeps the calling thread, and threads that it will start, off the CPUs in `packet_cores` when others are left. False
+/// when it stays where it was.
+pub fn keep_off(packet_cores: &CoreList) -> bool {
+    let Ok(available) = CoreList::available() else {
+        return false;
+    };
+    let mut others = CpuSet::new();
+    let mut any = false;
+    for cpu in available
+        .0
+        .iter()
+        .filter(|cpu| !packet_cores.0.contains(cpu))
+    {
+        any |= usize::try_from(*cpu).is_ok_and(|cpu| others.set(cpu).is_ok());
+    }
+    any && sched_setaffinity(Pid::from_raw(0), &others).is_ok()
 }
 
 impl FromStr for CoreList {

@@ -17,9 +17,9 @@ const SLOT_STRIDE: usize = 65_536 + 1_472;
 /// Most packets of one pass: 64 receptions of at most 128 coalesced datagrams (`UDP_MAX_SEGMENTS`).
 pub const PACKETS_MAX: usize = RECEIVE_BATCH * 128;
 
-/// Bytes for packets that are put together here: as much as one receive call can deliver, once for the input stage
-/// and once for an output.
-const STAGING_BYTES: usize = 2 * RECEIVE_BATCH * 65_536;
+/// Bytes for packets that are put together here: as much as one receive call can deliver, and what was left over from
+/// the pass before (less than a datagram of transport stream and what its aligner carries).
+const STAGING_BYTES: usize = RECEIVE_BATCH * DATAGRAM_BYTES_MAX + 4_096;
 
 /// One packet of the current pass: where its bytes are and what is known about it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -82,6 +82,11 @@ impl PacketMemory {
         slots
             .chunks_exact_mut(SLOT_STRIDE)
             .map(|slot| &mut slot[..DATAGRAM_BYTES_MAX])
+    }
+
+    /// The whole receive region as one, for packets that are made here instead of received.
+    pub fn received_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..Self::STAGING_START]
     }
 
     /// Offset of a receive slot.

@@ -29,11 +29,11 @@ impl Readiness {
         Ok(Self { socket })
     }
 
-    /// Returns when a datagram, or an error, is waiting. Errors are left for the receive call, which names them.
-    pub async fn wait(&self) {
+    /// Returns true when a datagram is waiting, and false when waiting failed. The error is left for the receive call;
+    /// who is told false must not come back at once, for the next answer may be the same.
+    pub async fn wait(&self) -> bool {
         let mut one_byte = [0; 1];
-        // The far end's address and the one byte are of no interest, and an error will show itself to recvmmsg.
-        let _ = self.socket.peek_from(&mut one_byte).await;
+        self.socket.peek_from(&mut one_byte).await.is_ok()
     }
 }
 

@@ -58,6 +58,8 @@ impl SocketError {
 pub struct ReceiveSocket {
     socket: Socket,
     buffer_bytes: usize,
+    /// Index of the interface on which the group was joined; 0 when the kernel chose.
+    group_interface: u32,
 }
 
 /// A connected socket to send to.
@@ -88,7 +90,7 @@ impl ReceiveSocket {
         let bind_addr = interface::scoped(spec.bind_addr, index.unwrap_or(0));
         socket.bind(&bind_addr.into()).map_err(fail("bind"))?;
         if spec.bind_addr.ip().is_multicast() {
-            join(&socket, spec, index)?;
+            change_membership(&socket, spec, index.unwrap_or(0), Membership::Join)?;
         }
         // Timestamps, drop counts and coalescing: each makes things better, none is needed to run.
         for (level, option) in [
@@ -101,8 +103,9 @@ impl ReceiveSocket {
         let mut receive = Self {
             socket,
             buffer_bytes: 0,
+            group_interface: index.unwrap_or(0),
         };
-        receive.grow_buffer(BUFFER_BYTES_MIN);
+        receive.grow_buffer(RECEIVE_BUFFER_BYTES_MIN);
         Ok(receive)
     }
 
@@ -113,6 +116,15 @@ impl ReceiveSocket {
     /// What the kernel says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         local_addr(&self.socket)
+    }
+
+    /// Leaves the group, if one was joined. Waits for the kernel's network lock, so it is done before a packet core may
+    /// become the last owner of the descriptor.
+    pub fn leave(&self, spec: &ReceiveSpec) {
+        if spec.bind_addr.ip().is_multicast() {
+            // A failure would mean that there is nothing to leave.
+            let _ = change_membership(&self.socket, spec, self.group_interface, Membership::Leave);
+        }
     }
 
     /// Makes the receive buffer at least this large, when the system allows it; never smaller.
@@ -152,7 +164,7 @@ impl SendSocket {
             socket,
             buffer_bytes: 0,
         };
-        send.grow_buffer(BUFFER_BYTES_MIN);
+        send.grow_buffer(SEND_BUFFER_BYTES_MIN);
         Ok(send)
     }
 
@@ -197,8 +209,13 @@ pub fn buffer_bytes(bitrate_bps: u64, time_ms: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// Smallest buffer: 2,048 datagrams of 7 x 188 bytes as the kernel counts them (2,048 x 2,304 / 2).
-const BUFFER_BYTES_MIN: usize = 2_359_296;
+/// Receive buffer before the bitrate is known: 80 ms at 1 Gb/s (100,000 x 0.08 x 2,304 / 2), so that the first second
+/// of a fast stream is safe too. Memory is only used while datagrams wait.
+const RECEIVE_BUFFER_BYTES_MIN: usize = 9_216_000;
+
+/// Send buffer before the bitrate is known: 2,048 datagrams of 7 x 188 bytes as the kernel counts them
+/// (2,048 x 2,304 / 2), the fan-out depth of configuration.md 8.
+const SEND_BUFFER_BYTES_MIN: usize = 2_359_296;
 
 /// Largest buffer: 100 ms at 10 Gb/s.
 const BUFFER_BYTES_MAX: usize = 125_000_000;
@@ -212,7 +229,8 @@ fn udp_socket(family_of: SocketAddr) -> io::Result<Socket> {
         Type::DGRAM,
         Some(Protocol::UDP),
     )?;
-    socket.set_nonblocking(true)?;
+    // Not O_NONBLOCK: io_uring answers a readiness request on such a socket with EAGAIN at once instead of waiting. The
+    // receive and send calls say MSG_DONTWAIT themselves.
     if family_of.is_ipv6() {
         // An IPv6 wildcard must not take IPv4 packets that another flow is bound for.
         socket.set_only_v6(true)?;
@@ -267,31 +285,50 @@ struct GroupSourceRequest {
     source: libc::sockaddr_storage,
 }
 
-fn join(socket: &Socket, spec: &ReceiveSpec, index: Option<u32>) -> Result<(), SocketError> {
+/// What to do about a group.
+#[derive(Clone, Copy)]
+enum Membership {
+    Join,
+    Leave,
+}
+
+fn change_membership(
+    socket: &Socket,
+    spec: &ReceiveSpec,
+    interface: u32,
+    membership: Membership,
+) -> Result<(), SocketError> {
     let level = if spec.bind_addr.is_ipv4() {
         libc::SOL_IP
     } else {
         libc::SOL_IPV6
     };
-    let interface = index.unwrap_or(0);
     let group = storage(SocketAddr::new(spec.bind_addr.ip(), 0));
     match spec.source_addr {
         None => {
+            let option = match membership {
+                Membership::Join => MCAST_JOIN_GROUP,
+                Membership::Leave => MCAST_LEAVE_GROUP,
+            };
             let request = GroupRequest { interface, group };
-            set_option(socket, level, MCAST_JOIN_GROUP, &request).map_err(field_error(
+            set_option(socket, level, option, &request).map_err(field_error(
                 "bind_addr",
                 spec.bind_addr,
                 "join the group",
             ))
         }
         Some(source_addr) => {
+            let option = match membership {
+                Membership::Join => MCAST_JOIN_SOURCE_GROUP,
+                Membership::Leave => MCAST_LEAVE_SOURCE_GROUP,
+            };
             let source = storage(SocketAddr::new(source_addr, 0));
             let request = GroupSourceRequest {
                 interface,
                 group,
                 source,
             };
-            set_option(socket, level, MCAST_JOIN_SOURCE_GROUP, &request).map_err(field_error(
+            set_option(socket, level, option, &request).map_err(field_error(
                 "source_addr",
                 source_addr,
                 "join the group for this source",
@@ -300,8 +337,11 @@ fn join(socket: &Socket, spec: &ReceiveSpec, index: Option<u32>) -> Result<(), S
     }
 }
 
+// <linux/in.h>
 const MCAST_JOIN_GROUP: libc::c_int = 42;
+const MCAST_LEAVE_GROUP: libc::c_int = 45;
 const MCAST_JOIN_SOURCE_GROUP: libc::c_int = 46;
+const MCAST_LEAVE_SOURCE_GROUP: libc::c_int = 47;
 
 fn storage(address: SocketAddr) -> libc::sockaddr_storage {
     let address = socket2::SockAddr::from(address);

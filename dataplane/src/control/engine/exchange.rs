@@ -1,0 +1,289 @@
+//! Starting, restarting and changing a flow, each so that a failure leaves what was there before.
+//!
+//! New sockets are opened before old ones are given up wherever the kernel allows it. Where old and new want the same
+//! address, the old one has to go first; should the new one then fail, the old one is opened again.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bilbycast_shm_proto::control::{ControlError, FlowChange};
+use bilbycast_shm_proto::model::{FlowSpec, OutputSpec};
+
+use super::{Engine, Placed};
+use crate::control::open::{self, OpenError};
+use crate::flow::Flow;
+use crate::flow::input::Leg;
+use crate::flow::output::Output;
+use crate::net::clock;
+
+/// How long an address may take to become free after its socket was closed: a request that the ring still holds keeps
+/// the socket for a moment.
+const RELEASE_TIME: Duration = Duration::from_millis(500);
+
+const RELEASE_STEP: Duration = Duration::from_millis(5);
+
+impl Engine {
+    /// Starts a flow on the least loaded core.
+    pub(super) fn start(&mut self, spec: &FlowSpec) -> Result<FlowChange, ControlError> {
+        let flow = open_flow(spec, &mut None)?;
+        let core = self.least_loaded();
+        self.cores[core]
+            .add_flow(Box::new(flow))
+            .map_err(|failed| {
+                if let Some(flow) = failed.brought {
+                    close(*flow);
+                }
+                failed.error
+            })?;
+        let spec = spec.clone();
+        self.flows.insert(spec.id.clone(), Placed { spec, core });
+        Ok(FlowChange::Started)
+    }
+
+    /// Stops a running flow and starts it as `spec` says, on the same core.
+    pub(super) fn restart(&mut self, spec: &FlowSpec) -> Result<FlowChange, ControlError> {
+        let Some(Placed {
+            spec: old_spec,
+            core,
+        }) = self.flows.remove(&spec.id)
+        else {
+            return self.start(spec);
+        };
+        let handle = &self.cores[core];
+        let old = match handle.remove_flow(&spec.id) {
+            Ok(old) => old,
+            Err(error) => {
+                let id = spec.id.clone();
+                self.flows.insert(
+                    id,
+                    Placed {
+                        spec: old_spec,
+                        core,
+                    },
+                );
+                return Err(error);
+            }
+        };
+        // The input goes on with the same socket when it receives the same; all else is closed before the new is opened.
+        let mut spare = old.and_then(|old| old.into_input().into_leg());
+        let opened = match open_flow(spec, &mut spare) {
+            Err(error) if error.is_address_in_use() => {
+                let keep = spare.take_if(|leg| !wants_port_of(spec, leg));
+                if let Some(leg) = spare.take() {
+                    leg.close();
+                }
+                spare = keep;
+                when_released(|| open_flow(spec, &mut spare))
+            }
+            other => other,
+        };
+        let failure = match opened {
+            Ok(flow) => {
+                if let Some(leg) = spare.take() {
+                    leg.close();
+                }
+                match handle.add_flow(Box::new(flow)) {
+                    Ok(()) => {
+                        let spec = spec.clone();
+                        self.flows.insert(spec.id.clone(), Placed { spec, core });
+                        return Ok(FlowChange::Restarted);
+                    }
+                    Err(failed) => {
+                        spare = failed.brought.and_then(|flow| flow.into_input().into_leg());
+                        failed.error
+                    }
+                }
+            }
+            Err(error) => error.into(),
+        };
+        self.put_back(old_spec, core, spare);
+        Err(failure)
+    }
+
+    /// Exchanges the outputs that differ; everything else of the flow is left alone.
+    pub(super) fn exchange_outputs(&mut self, spec: &FlowSpec) -> Result<FlowChange, ControlError> {
+        let Some(placed) = self.flows.get(&spec.id) else {
+            return self.start(spec);
+        };
+        let (old_spec, handle) = (&placed.spec, &self.cores[placed.core]);
+        let differs =
+            |output: &&OutputSpec, other: &FlowSpec| other.output(&output.id) != Some(*output);
+        let removed: Vec<&OutputSpec> = old_spec
+            .outputs
+            .iter()
+            .filter(|output| differs(output, spec))
+            .collect();
+        let added: Vec<&OutputSpec> = spec
+            .outputs
+            .iter()
+            .filter(|output| differs(output, old_spec))
+            .collect();
+        let removed_ids: Vec<String> = removed.iter().map(|output| output.id.clone()).collect();
+        let change = FlowChange::Outputs {
+            added: added.iter().map(|output| output.id.clone()).collect(),
+            removed: removed_ids.clone(),
+        };
+        if removed.is_empty() && added.is_empty() {
+            // Only their order differs.
+            return Ok(FlowChange::Unchanged);
+        }
+        match open_outputs(spec, &added) {
+            Ok(outputs) => {
+                let gone = handle.exchange_outputs(&spec.id, removed_ids, outputs);
+                gone.map(drop).map_err(|failed| failed.error)?;
+                Ok(change)
+            }
+            Err(error) if error.is_address_in_use() && !removed.is_empty() => {
+                let gone = handle.exchange_outputs(&spec.id, removed_ids, Vec::new());
+                drop(gone.map_err(|failed| failed.error)?);
+                let outcome = when_released(|| open_outputs(spec, &added))
+                    .map_err(ControlError::from)
+                    .and_then(|outputs| {
+                        handle
+                            .exchange_outputs(&spec.id, Vec::new(), outputs)
+                            .map_err(|failed| failed.error)
+                    });
+                match outcome {
+                    Ok(_) => Ok(change),
+                    Err(error) => {
+                        self.restore_outputs(&spec.id, &removed_ids_of(&change));
+                        Err(error)
+                    }
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Puts outputs back that were taken out for others that then failed.
+    fn restore_outputs(&mut self, flow_id: &str, ids: &[String]) {
+        let Some(placed) = self.flows.get_mut(flow_id) else {
+            return;
+        };
+        let specs: Vec<&OutputSpec> = ids.iter().filter_map(|id| placed.spec.output(id)).collect();
+        let restored = when_released(|| open_outputs(&placed.spec, &specs))
+            .map_err(ControlError::from)
+            .and_then(|outputs| {
+                self.cores[placed.core]
+                    .exchange_outputs(flow_id, Vec::new(), outputs)
+                    .map_err(|failed| failed.error)
+            });
+        if let Err(error) = restored {
+            // The list must say what runs, so that the next command finds the difference.
+            placed
+                .spec
+                .outputs
+                .retain(|output| !ids.contains(&output.id));
+            self.events.flow(
+                bilbycast_shm_proto::event::Severity::Warning,
+                flow_id,
+                format!("flow '{flow_id}': outputs could not be opened again: {error}"),
+            );
+        }
+    }
+
+    /// Starts a flow again as it was, after its successor failed.
+    fn put_back(&mut self, spec: FlowSpec, core: usize, mut spare: Option<Leg>) {
+        let started = when_released(|| open_flow(&spec, &mut spare))
+            .map_err(ControlError::from)
+            .and_then(|flow| {
+                self.cores[core]
+                    .add_flow(Box::new(flow))
+                    .map_err(|failed| failed.error)
+            });
+        if let Some(leg) = spare {
+            leg.close();
+        }
+        match started {
+            Ok(()) => {
+                self.flows.insert(spec.id.clone(), Placed { spec, core });
+            }
+            Err(error) => self.events.flow(
+                bilbycast_shm_proto::event::Severity::Critical,
+                &spec.id,
+                format!("flow '{}' could not be started again: {error}", spec.id),
+            ),
+        }
+    }
+
+    /// Index of the core with the least traffic; between equals the one with fewest flows, and of those the first, so
+    /// that flows that start at once are dealt out evenly.
+    fn least_loaded(&self) -> usize {
+        let flows_on = |core| {
+            self.flows
+                .values()
+                .filter(|placed| placed.core == core)
+                .count()
+        };
+        (0..self.cores.len())
+            .min_by_key(|core| {
+                (
+                    self.cores[*core].load_bps() / LOAD_STEP_BPS,
+                    flows_on(*core),
+                )
+            })
+            .unwrap_or(0)
+    }
+}
+
+/// Differences in load below this are no reason to prefer a core.
+const LOAD_STEP_BPS: u64 = 100_000_000;
+
+/// Closes what a flow holds.
+pub(super) fn close(flow: Flow) {
+    if let Some(leg) = flow.into_input().into_leg() {
+        leg.close();
+    }
+}
+
+fn removed_ids_of(change: &FlowChange) -> Vec<String> {
+    match change {
+        FlowChange::Outputs { removed, .. } => removed.clone(),
+        _ => Vec::new(),
+    }
+}
+
+fn open_flow(spec: &FlowSpec, spare: &mut Option<Leg>) -> Result<Flow, OpenError> {
+    // Outputs first: when one fails, the spare leg of the input is still there.
+    let all: Vec<&OutputSpec> = spec.outputs.iter().collect();
+    let outputs = open_outputs(spec, &all)?;
+    let input = open::input(&spec.id, &spec.input, spare)?;
+    Ok(Flow::new(
+        spec.id.clone(),
+        input,
+        outputs,
+        clock::monotonic_ns(),
+        clock::unix_us(),
+    ))
+}
+
+fn open_outputs(spec: &FlowSpec, outputs: &[&OutputSpec]) -> Result<Vec<Output>, OpenError> {
+    outputs
+        .iter()
+        .map(|output| open::output(&spec.id, &spec.input, output))
+        .collect()
+}
+
+/// Whether the flow's input would bind the port that `leg` holds.
+fn wants_port_of(spec: &FlowSpec, leg: &Leg) -> bool {
+    use bilbycast_shm_proto::model::InputSpec;
+    let receive = match &spec.input {
+        InputSpec::Rtp(rtp) => &rtp.receive,
+        InputSpec::Udp(udp) => &udp.receive,
+        InputSpec::Test(_) => return false,
+    };
+    receive.bind_addr.port() == leg.spec().bind_addr.port()
+}
+
+/// Tries again for a while when the address is in use.
+fn when_released<T>(mut open: impl FnMut() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    let deadline = Instant::now() + RELEASE_TIME;
+    loop {
+        match open() {
+            Err(error) if error.is_address_in_use() && Instant::now() < deadline => {
+                thread::sleep(RELEASE_STEP);
+            }
+            other => return other,
+        }
+    }
+}

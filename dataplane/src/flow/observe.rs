@@ -1,0 +1,290 @@
+//! State and health of a flow, and the records that show them.
+//!
+//! The core's housekeeping calls [`Flow::observe`] about every 100 ms. Rates, states and records are worked out there
+//! and not in a pass.
+
+use bilbycast_rtp::SequenceTracker;
+use bilbycast_shm_proto::counters::{
+    EndpointState, FlowRecord, FlowState, Health, HistoryRecord, OutputRecord,
+};
+
+mod trouble;
+
+use trouble::{Change, Trouble};
+
+use super::Flow;
+use super::output::Output;
+use super::rate::RateMeter;
+use crate::net::socket;
+
+/// An endpoint that has carried nothing for this long waits again. One second more than the window of the bitrate
+/// would make it lie; a shorter time would flicker on streams of a few packets a second.
+const QUIET_NS: u64 = 2_000_000_000;
+
+/// Socket buffers hold this much of a stream: the longest that a core of a busy virtual machine was seen to be away
+/// from a socket is a tenth of it.
+const BUFFER_MS: u64 = 200;
+
+/// What the housekeeping remembers about a flow between its visits.
+#[derive(Debug)]
+pub(super) struct Observer {
+    started_ns: u64,
+    started_unix_us: u64,
+    input_rate: RateMeter,
+    input_overflow: Trouble,
+    outputs: Vec<ObservedOutput>,
+    /// Drops of outputs that are gone.
+    dropped_by_removed: u64,
+    second_since_ns: u64,
+    lost_before: u64,
+    dropped_kernel_before: u64,
+    lost_in_last_second: bool,
+}
+
+#[derive(Debug)]
+struct ObservedOutput {
+    id: String,
+    rate: RateMeter,
+    failures: Trouble,
+    coalesces: bool,
+}
+
+/// What [`Flow::observe`] tells.
+#[derive(Debug)]
+pub enum Observed<'a> {
+    /// Newest values of the output at this place in the flow's list.
+    Output(usize, OutputRecord),
+    /// Something began or ended that people should hear of.
+    Notice(Notice<'a>),
+}
+
+/// Something that began or ended. Told once each time.
+#[derive(Debug)]
+pub enum Notice<'a> {
+    /// Datagrams found the input socket's buffer full.
+    InputOverflow {
+        /// How many since the flow's start.
+        datagrams: u64,
+    },
+    /// None has for a while.
+    InputOverflowOver,
+    /// The kernel or the network card cannot coalesce what this output sends.
+    OutputDoesNotCoalesce {
+        /// The output.
+        output_id: &'a str,
+    },
+    /// The kernel refuses what this output sends.
+    OutputFails {
+        /// The output.
+        output_id: &'a str,
+        /// The kernel's number of the reason.
+        error: i32,
+    },
+    /// It has not for a while.
+    OutputFailsNoLonger {
+        /// The output.
+        output_id: &'a str,
+    },
+}
+
+impl Observer {
+    pub(super) fn new(now_ns: u64, unix_us: u64) -> Self {
+        Self {
+            started_ns: now_ns,
+            started_unix_us: unix_us,
+            input_rate: RateMeter::new(now_ns),
+            input_overflow: Trouble::default(),
+            outputs: Vec::new(),
+            dropped_by_removed: 0,
+            second_since_ns: now_ns,
+            lost_before: 0,
+            dropped_kernel_before: 0,
+            lost_in_last_second: false,
+        }
+    }
+
+    /// Keeps what would be forgotten with an output that is taken out.
+    pub(super) fn remember(&mut self, output: &Output) {
+        self.dropped_by_removed += output.counts().dropped;
+        self.outputs.retain(|observed| observed.id != output.id());
+    }
+
+    /// Takes note of an output; returns its bitrate.
+    fn observe_output<'a>(
+        &mut self,
+        output: &'a Output,
+        now_ns: u64,
+        mut notice: impl FnMut(Notice<'a>),
+    ) -> u64 {
+        let known = self
+            .outputs
+            .iter()
+            .position(|observed| observed.id == output.id());
+        let index = known.unwrap_or_else(|| {
+            self.outputs.push(ObservedOutput {
+                id: output.id().to_owned(),
+                rate: RateMeter::new(now_ns),
+                failures: Trouble::default(),
+                coalesces: true,
+            });
+            self.outputs.len() - 1
+        });
+        let observed = &mut self.outputs[index];
+        let output_id = output.id();
+        match observed.failures.observe(now_ns, output.counts().errors) {
+            Some(Change::Began) => notice(Notice::OutputFails {
+                output_id,
+                error: output.counts().error.unwrap_or(0),
+            }),
+            Some(Change::Ended) => notice(Notice::OutputFailsNoLonger { output_id }),
+            None => {}
+        }
+        if std::mem::replace(&mut observed.coalesces, output.coalesces()) && !observed.coalesces {
+            notice(Notice::OutputDoesNotCoalesce { output_id });
+        }
+        observed.rate.sample(now_ns, output.counts().bytes);
+        observed.rate.bps()
+    }
+}
+
+impl Flow {
+    /// Works out rates, state and health at `now_ns` (CLOCK_MONOTONIC), tells what is to be published beside the flow's
+    /// own record, and returns that and, once a second, its second for the history.
+    pub fn observe(
+        &mut self,
+        now_ns: u64,
+        unix_us: u64,
+        mut tell: impl FnMut(Observed<'_>),
+    ) -> (FlowRecord, Option<HistoryRecord>) {
+        self.input.settle();
+        let counts = *self.input.counts();
+        self.observer.input_rate.sample(now_ns, counts.bytes);
+        let input_bitrate_bps = self.observer.input_rate.bps();
+
+        let mut outputs_bitrate_bps = 0;
+        let mut outputs_dropped = self.observer.dropped_by_removed;
+        for (index, output) in self.outputs.iter().enumerate() {
+            let bitrate_bps = self.observer.observe_output(output, now_ns, |notice| {
+                tell(Observed::Notice(notice));
+            });
+            outputs_bitrate_bps += bitrate_bps;
+            outputs_dropped += output.counts().dropped;
+            tell(Observed::Output(
+                index,
+                output_record(output, bitrate_bps, now_ns),
+            ));
+        }
+        match self
+            .observer
+            .input_overflow
+            .observe(now_ns, counts.dropped_kernel)
+        {
+            Some(Change::Began) => tell(Observed::Notice(Notice::InputOverflow {
+                datagrams: counts.dropped_kernel,
+            })),
+            Some(Change::Ended) => tell(Observed::Notice(Notice::InputOverflowOver)),
+            None => {}
+        }
+
+        let sequence = self.input.sequence();
+        let lost = sequence.map_or(0, SequenceTracker::lost);
+        let second_is_over = self.observer.second(now_ns, lost, counts.dropped_kernel);
+        let record = FlowRecord {
+            state: FlowState::Running.code(),
+            health: self.health(now_ns).code(),
+            started_unix_us: self.observer.started_unix_us,
+            input_state: self.input_state(now_ns).code(),
+            input_packets_received: counts.packets,
+            input_bytes_received: counts.bytes,
+            input_bitrate_bps,
+            input_packets_lost: lost,
+            input_packets_invalid: counts.invalid,
+            input_packets_duplicate: sequence.map_or(0, SequenceTracker::duplicate),
+            input_packets_reordered: sequence.map_or(0, SequenceTracker::reordered),
+            input_source_restarts: sequence.map_or(0, SequenceTracker::restarts),
+            input_packets_dropped_kernel: counts.dropped_kernel,
+            input_bytes_unaligned: self.datagrams.bytes_unaligned(),
+            input_receive_batches: counts.batches,
+            outputs_bitrate_bps,
+            outputs_packets_dropped: outputs_dropped,
+            ..FlowRecord::default()
+        };
+        if second_is_over {
+            self.fit_buffers(input_bitrate_bps);
+        }
+        let history = second_is_over.then(|| HistoryRecord::of(unix_us, &record));
+        (record, history)
+    }
+
+    /// Bits per second that pass through the flow: its share of the core's load.
+    #[must_use]
+    pub fn load_bps(&self) -> u64 {
+        self.observer.input_rate.bps() * (1 + self.outputs.len() as u64)
+    }
+
+    fn input_state(&self, now_ns: u64) -> EndpointState {
+        match self.input.newest_ns() {
+            _ if !self.input.is_on() => EndpointState::Idle,
+            Some(newest_ns) if now_ns.saturating_sub(newest_ns) < QUIET_NS => {
+                EndpointState::Receiving
+            }
+            _ => EndpointState::Waiting,
+        }
+    }
+
+    /// Health by configuration.md 12.1, as far as it is measured: silence and loss.
+    fn health(&self, now_ns: u64) -> Health {
+        let since_ns = self.input.newest_ns().unwrap_or(self.observer.started_ns);
+        if self.input.is_on() && now_ns.saturating_sub(since_ns) >= QUIET_NS {
+            Health::Critical
+        } else if self.observer.lost_in_last_second {
+            Health::Warning
+        } else {
+            Health::Healthy
+        }
+    }
+
+    fn fit_buffers(&mut self, bitrate_bps: u64) {
+        let bytes = socket::buffer_bytes(bitrate_bps, BUFFER_MS);
+        self.input.fit_buffer(bytes);
+        for output in &mut self.outputs {
+            output.fit_buffer(bytes);
+        }
+    }
+}
+
+impl Observer {
+    /// True once a second; then loss of the second that is over is known.
+    fn second(&mut self, now_ns: u64, lost: u64, dropped_kernel: u64) -> bool {
+        let is_over = now_ns.saturating_sub(self.second_since_ns) >= SECOND_NS;
+        if is_over {
+            self.second_since_ns = now_ns - (now_ns - self.second_since_ns) % SECOND_NS;
+            self.lost_in_last_second =
+                lost > self.lost_before || dropped_kernel > self.dropped_kernel_before;
+            self.lost_before = lost;
+            self.dropped_kernel_before = dropped_kernel;
+        }
+        is_over
+    }
+}
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+fn output_record(output: &Output, bitrate_bps: u64, now_ns: u64) -> OutputRecord {
+    let counts = output.counts();
+    let state = match output.newest_ns() {
+        _ if !output.is_on() => EndpointState::Idle,
+        Some(newest_ns) if now_ns.saturating_sub(newest_ns) < QUIET_NS => EndpointState::Active,
+        _ => EndpointState::Waiting,
+    };
+    OutputRecord {
+        state: state.code(),
+        packets_sent: counts.packets,
+        bytes_sent: counts.bytes,
+        bitrate_bps,
+        packets_dropped: counts.dropped,
+        send_batches: counts.batches,
+        send_errors: counts.errors,
+        ..OutputRecord::default()
+    }
+}

@@ -1,0 +1,339 @@
+//! The engine with a real packet core: commands become sockets, and a command that fails leaves what was there.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bilbycast_shm_proto::control::{
+    BootId, Command, ControlError, ControlErrorKind, FlowChange, FlowList, ReplyBody,
+};
+use bilbycast_shm_proto::model::{
+    FlowSpec, InputSpec, OutputKind, OutputSpec, ReceiveSpec, RtpInputSpec, RtpOutputSpec, SendSpec,
+};
+use bilbycast_shm_proto::shm::{self, ShmReader};
+use dataplane::control::engine::{CoreHandle, Engine};
+use dataplane::control::events::Events;
+use dataplane::core::{self, CoreConfig, CoreLoad};
+use dataplane::net::cores::CoreList;
+use dataplane::net::executor::{self, CoreThread};
+use dataplane::net::mailbox::mailbox;
+
+struct Node {
+    engine: Engine,
+    reader: ShmReader,
+    core: Option<CoreThread>,
+    _folder: tempfile::TempDir,
+}
+
+impl Node {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shm");
+        let (control, mut cores) = shm::create(&path, 1, BootId(1), 0).unwrap();
+        let cpu = *CoreList::available().unwrap().cpus().last().unwrap();
+        let (sender, parts) = mailbox().unwrap();
+        let load = Arc::new(CoreLoad::default());
+        let config = CoreConfig {
+            cpu,
+            tick: Duration::from_micros(500),
+            load: Arc::clone(&load),
+        };
+        let writer = cores.remove(0);
+        let core = executor::start(cpu, move || core::run(config, parts.open(), writer)).unwrap();
+        Self {
+            engine: Engine::new(
+                vec![CoreHandle::new(cpu, sender, load)],
+                Arc::new(Events::new(control)),
+            ),
+            reader: ShmReader::open(&path).unwrap(),
+            core: Some(core),
+            _folder: folder,
+        }
+    }
+
+    fn apply(&mut self, spec: &FlowSpec) -> Result<FlowChange, ControlError> {
+        match self.engine.execute(Command::ApplyFlow(spec.clone()))? {
+            ReplyBody::Applied(change) => Ok(change),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn list(&mut self) -> FlowList {
+        match self.engine.execute(Command::ListFlows).unwrap() {
+            ReplyBody::Flows(list) => list,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn stop(&mut self, flow_id: &str, by_operator: bool) {
+        let flow_id = flow_id.to_owned();
+        let stop = Command::StopFlow {
+            flow_id,
+            by_operator,
+        };
+        assert_eq!(self.engine.execute(stop), Ok(ReplyBody::Done));
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.engine.stop_cores();
+        if let Some(core) = self.core.take() {
+            core.join().unwrap();
+        }
+    }
+}
+
+fn sink() -> UdpSocket {
+    let sink = UdpSocket::bind("127.0.0.1:0").unwrap();
+    sink.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    sink
+}
+
+/// A port that was free a moment ago.
+fn free_addr() -> SocketAddr {
+    UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+fn flow(id: &str, bind_addr: SocketAddr, outputs: &[(&str, &UdpSocket)]) -> FlowSpec {
+    FlowSpec {
+        id: id.to_owned(),
+        input: InputSpec::Rtp(RtpInputSpec {
+            receive: ReceiveSpec {
+                bind_addr,
+                interface_addr: None,
+                source_addr: None,
+            },
+            enabled: true,
+        }),
+        outputs: outputs
+            .iter()
+            .map(|(id, sink)| output(id, sink.local_addr().unwrap(), "0.0.0.0:0"))
+            .collect(),
+    }
+}
+
+fn output(id: &str, dest_addr: SocketAddr, bind_addr: &str) -> OutputSpec {
+    OutputSpec {
+        id: id.to_owned(),
+        kind: OutputKind::Rtp(RtpOutputSpec {
+            send: SendSpec {
+                dest_addr,
+                bind_addr: bind_addr.parse().unwrap(),
+                interface_addr: None,
+                dscp: 0,
+            },
+            payload_type: None,
+            wrap_payload_type: 33,
+            enabled: true,
+        }),
+    }
+}
+
+fn send_rtp(to: SocketAddr, sequence: u16) {
+    let mut packet = vec![0x80, 33];
+    packet.extend_from_slice(&sequence.to_be_bytes());
+    packet.extend_from_slice(&[0; 8 + 188]);
+    UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .send_to(&packet, to)
+        .unwrap();
+}
+
+fn sequence_of(sink: &UdpSocket) -> u16 {
+    let mut packet = [0; 2_000];
+    sink.recv(&mut packet).expect("a packet within 5 s");
+    u16::from_be_bytes([packet[2], packet[3]])
+}
+
+#[test]
+fn a_flow_starts_changes_and_stops() {
+    let mut node = Node::new();
+    let (a, b) = (sink(), sink());
+    let addr = free_addr();
+    let one = flow("f", addr, &[("a", &a)]);
+    assert_eq!(node.apply(&one), Ok(FlowChange::Started));
+    assert_eq!(node.apply(&one), Ok(FlowChange::Unchanged));
+    send_rtp(addr, 1);
+    assert_eq!(sequence_of(&a), 1);
+
+    let two = flow("f", addr, &[("a", &a), ("b", &b)]);
+    let added = FlowChange::Outputs {
+        added: vec!["b".to_owned()],
+        removed: vec![],
+    };
+    assert_eq!(node.apply(&two), Ok(added));
+    send_rtp(addr, 2);
+    assert_eq!((sequence_of(&a), sequence_of(&b)), (2, 2));
+    assert_eq!(node.list().running, [two]);
+
+    node.stop("f", true);
+    assert!(node.list().running.is_empty());
+    assert_eq!(node.list().stopped_by_operator, ["f"]);
+    assert!(node.reader.flows().is_empty());
+    // Its address is free again, and applying it forgets that it was stopped.
+    assert_eq!(node.apply(&one), Ok(FlowChange::Started));
+    assert!(node.list().stopped_by_operator.is_empty());
+}
+
+#[test]
+fn a_restart_with_the_same_input_loses_nothing_that_waits_in_the_socket() {
+    let mut node = Node::new();
+    let a = sink();
+    let addr = free_addr();
+    let mut spec = flow("f", addr, &[("a", &a)]);
+    node.apply(&spec).unwrap();
+    // The same receive specification, another flow input: `udp` instead of `rtp`, and back.
+    let InputSpec::Rtp(rtp) = spec.input.clone() else {
+        panic!("the flow has an RTP input");
+    };
+    let udp = InputSpec::Udp(bilbycast_shm_proto::model::UdpInputSpec {
+        receive: rtp.receive.clone(),
+    });
+    for _ in 0..10 {
+        let before = std::mem::replace(&mut spec.input, udp.clone());
+        assert_eq!(node.apply(&spec), Ok(FlowChange::Restarted));
+        spec.input = before;
+        assert_eq!(node.apply(&spec), Ok(FlowChange::Restarted));
+    }
+    send_rtp(addr, 9);
+    assert_eq!(sequence_of(&a), 9);
+}
+
+#[test]
+fn an_input_may_move_to_an_address_that_overlaps_its_own() {
+    let mut node = Node::new();
+    let a = sink();
+    let addr = free_addr();
+    node.apply(&flow("f", addr, &[("a", &a)])).unwrap();
+    let wildcard = SocketAddr::from(([0, 0, 0, 0], addr.port()));
+    let moved = flow("f", wildcard, &[("a", &a)]);
+    assert_eq!(node.apply(&moved), Ok(FlowChange::Restarted));
+    send_rtp(addr, 4);
+    assert_eq!(sequence_of(&a), 4);
+}
+
+#[test]
+fn what_fails_leaves_what_was_there() {
+    let mut node = Node::new();
+    let a = sink();
+    let addr = free_addr();
+    let good = flow("f", addr, &[("a", &a)]);
+    node.apply(&good).unwrap();
+    let taken = sink();
+
+    // Another input: the address is in use, is not ours.
+    for bad_addr in [
+        taken.local_addr().unwrap(),
+        "192.0.2.77:5000".parse().unwrap(),
+    ] {
+        let error = node.apply(&flow("f", bad_addr, &[("a", &a)])).unwrap_err();
+        assert_eq!(error.kind, ControlErrorKind::Bind);
+        let start = format!("flow 'f': input bind_addr {bad_addr}: cannot bind");
+        assert!(error.message.starts_with(&start), "{error}");
+        assert_eq!(node.list().running, [good.clone()]);
+        send_rtp(addr, 5);
+        assert_eq!(sequence_of(&a), 5);
+    }
+
+    // Another output: its port is in use.
+    let mut bad = good.clone();
+    let in_use = taken.local_addr().unwrap().to_string();
+    bad.outputs
+        .push(output("b", a.local_addr().unwrap(), &in_use));
+    let error = node.apply(&bad).unwrap_err();
+    let start = format!("flow 'f', output 'b': bind_addr {in_use}: cannot bind");
+    assert!(error.message.starts_with(&start), "{error}");
+
+    // A replaced output whose successor wants a port in use: the old one goes on.
+    let mut bad = good.clone();
+    bad.outputs[0] = output("a", a.local_addr().unwrap(), &in_use);
+    let error = node.apply(&bad).unwrap_err();
+    assert!(
+        error.message.starts_with("flow 'f', output 'a': bind_addr"),
+        "{error}"
+    );
+    assert_eq!(node.list().running, [good]);
+    send_rtp(addr, 6);
+    assert_eq!(sequence_of(&a), 6);
+}
+
+#[test]
+fn an_output_may_keep_its_port_and_change_its_destination() {
+    let mut node = Node::new();
+    let (a, b) = (sink(), sink());
+    let addr = free_addr();
+    let port = free_addr().to_string();
+    let mut spec = flow("f", addr, &[]);
+    spec.outputs = vec![output("o", a.local_addr().unwrap(), &port)];
+    node.apply(&spec).unwrap();
+    spec.outputs = vec![output("o", b.local_addr().unwrap(), &port)];
+    let exchanged = FlowChange::Outputs {
+        added: vec!["o".to_owned()],
+        removed: vec!["o".to_owned()],
+    };
+    assert_eq!(node.apply(&spec), Ok(exchanged));
+    send_rtp(addr, 3);
+    assert_eq!(sequence_of(&b), 3);
+}
+
+#[test]
+fn nonsense_is_refused_and_touches_nothing() {
+    let mut node = Node::new();
+    let a = sink();
+    let mut spec = flow("", free_addr(), &[("a", &a)]);
+    let error = node.apply(&spec).unwrap_err();
+    assert_eq!(error.kind, ControlErrorKind::Malformed);
+    spec.id = "x".repeat(65);
+    node.apply(&spec).unwrap_err();
+    spec.id = "f".to_owned();
+    spec.outputs.push(spec.outputs[0].clone());
+    let error = node.apply(&spec).unwrap_err();
+    assert_eq!(error.message, "flow 'f' has two outputs with the id 'a'");
+    spec.outputs = (0..257)
+        .map(|index| output(&index.to_string(), a.local_addr().unwrap(), "0.0.0.0:0"))
+        .collect();
+    node.apply(&spec).unwrap_err();
+    assert!(node.list().running.is_empty());
+}
+
+#[test]
+fn counters_are_published_while_a_flow_runs() {
+    let mut node = Node::new();
+    let a = sink();
+    let addr = free_addr();
+    node.apply(&flow("f", addr, &[("a", &a)])).unwrap();
+    for sequence in [1, 2, 4] {
+        send_rtp(addr, sequence);
+    }
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let flows = node.reader.flows();
+        let record = flows[0].record;
+        if record.input_packets_lost == 1 && flows[0].outputs[0].record.packets_sent == 3 {
+            assert_eq!(record.input_packets_received, 3);
+            break;
+        }
+        assert!(Instant::now() < deadline, "{record:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_thousand_flows_start_within_a_second_or_so_and_stop() {
+    let mut node = Node::new();
+    let a = sink();
+    let wildcard = "127.0.0.1:0".parse().unwrap();
+    for index in 0..1_000 {
+        node.apply(&flow(&format!("f{index}"), wildcard, &[("a", &a)]))
+            .unwrap();
+    }
+    assert_eq!(node.reader.flows().len(), 1_000);
+    for index in 0..1_000 {
+        node.stop(&format!("f{index}"), false);
+    }
+    assert!(node.reader.flows().is_empty());
+}
