@@ -45,7 +45,7 @@ impl RateMeter {
         let newest = self.samples[self.newest];
         let age = |back: usize| newest.at_ns.saturating_sub(self.back(back).at_ns);
         let enough = (1..self.taken).find(|back| age(*back) >= SECOND_NS);
-        let oldest = self.back(enough.unwrap_or(self.taken.saturating_sub(1)));
+        let oldest = self.back(enough.unwrap_or_else(|| self.taken.saturating_sub(1)));
         let window_ns = newest.at_ns.saturating_sub(oldest.at_ns).max(SECOND_NS);
         let bits = u128::from(newest.bytes.saturating_sub(oldest.bytes)) * 8;
         u64::try_from(bits * u128::from(SECOND_NS) / u128::from(window_ns)).unwrap_or(u64::MAX)
