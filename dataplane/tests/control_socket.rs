@@ -1,6 +1,8 @@
 //! The real process at its control socket: well-behaved clients are served, all others cost nothing but their own
 //! connection.
 
+#![allow(clippy::unwrap_used, reason = "a test whose ground is missing fails")]
+
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
