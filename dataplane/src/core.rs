@@ -3,6 +3,7 @@
 //! Everything here runs on the core's own thread and takes turns at the awaits, so `RefCell` is enough: no borrow is
 //! held across one.
 
+mod bell;
 mod carry;
 mod housekeeping;
 
@@ -16,6 +17,8 @@ use std::time::Duration;
 
 use bilbycast_shm_proto::shm::{CoreWriter, FlowSlot, NoSlotLeft, OutputSlot};
 use crossbeam::channel::Sender;
+
+use bell::Bell;
 
 use crate::flow::output::Output;
 use crate::flow::{Flow, PassBuffers};
@@ -119,6 +122,7 @@ pub async fn run(config: CoreConfig, mut mailbox: Mailbox<CoreCommand>, writer: 
     scheduling::exact_timers();
     let core = Rc::new(Core::new(config, writer));
     let housekeeping = LocalTask::spawn(housekeeping::run(Rc::clone(&core)));
+    let busy = LocalTask::spawn(carry::run_busy(Rc::clone(&core)));
     while let Some(command) = mailbox.next().await {
         core.commands.set(core.commands.get() + 1);
         match command {
@@ -141,6 +145,7 @@ pub async fn run(config: CoreConfig, mut mailbox: Mailbox<CoreCommand>, writer: 
         }
     }
     housekeeping.cancel().await;
+    busy.cancel().await;
     let ids: Vec<String> = core.flows.borrow().keys().cloned().collect();
     for id in ids {
         if let Some(flow) = core.remove_flow(&id).await
@@ -158,6 +163,13 @@ struct Core {
     flows: RefCell<BTreeMap<String, Carried>>,
     writer: RefCell<CoreWriter>,
 
+    /// Flows that are looked at on every tick.
+    busy: RefCell<Vec<Rc<RunningFlow>>>,
+    /// Rung when a flow has become busy.
+    some_busy: Bell,
+    /// How many flows wait on the ring.
+    quiet: Cell<usize>,
+
     // Counted since the start, published by the housekeeping.
     packets_received: Cell<u64>,
     packets_sent: Cell<u64>,
@@ -165,16 +177,22 @@ struct Core {
     commands: Cell<u64>,
 }
 
-/// A flow on its core, and the task that carries it.
+/// A flow on its core, and the task that carries it while it is quiet; none for a flow that makes its packets itself.
 struct Carried {
     running: Rc<RunningFlow>,
-    task: LocalTask,
+    task: Option<LocalTask>,
 }
 
-/// What the task of a flow and the housekeeping share.
+/// What the tasks of a core share of a flow.
 struct RunningFlow {
     flow: RefCell<Flow>,
     slots: RefCell<Slots>,
+    /// It has nothing to wait for.
+    is_always_busy: bool,
+    /// Ticks in a row that found nothing.
+    empty_ticks: Cell<u32>,
+    /// Rung when it is no longer looked at on every tick.
+    quiet_again: Bell,
 }
 
 /// Where a flow is published. Output slots stand in the order of the flow's outputs.
@@ -190,6 +208,9 @@ impl Core {
             buffers: RefCell::new(PassBuffers::new()),
             flows: RefCell::new(BTreeMap::new()),
             writer: RefCell::new(writer),
+            busy: RefCell::new(Vec::new()),
+            some_busy: Bell::default(),
+            quiet: Cell::new(0),
             packets_received: Cell::new(0),
             packets_sent: Cell::new(0),
             longest_pass_ns: Cell::new(0),
@@ -210,11 +231,22 @@ impl Core {
             Err(error) => return Err(refused(error, flow)),
         };
         let id = flow.id().to_owned();
+        let makes_packets = flow.input().is_on() && readiness.is_none();
         let running = Rc::new(RunningFlow {
             flow: RefCell::new(*flow),
             slots: RefCell::new(slots),
+            is_always_busy: makes_packets,
+            empty_ticks: Cell::new(0),
+            quiet_again: Bell::default(),
         });
-        let task = LocalTask::spawn(carry::run(Rc::clone(self), Rc::clone(&running), readiness));
+        if makes_packets {
+            self.make_busy(&running);
+        }
+        let task = readiness.map(|readiness| {
+            self.quiet.set(self.quiet.get() + 1);
+            let (core, running) = (Rc::clone(self), Rc::clone(&running));
+            LocalTask::spawn(carry::run_quiet(core, running, readiness))
+        });
         self.observe(&running);
         self.flows
             .borrow_mut()
@@ -285,9 +317,17 @@ impl Core {
 
     async fn remove_flow(&self, flow_id: &str) -> Option<Box<Flow>> {
         let Carried { running, task } = self.flows.borrow_mut().remove(flow_id)?;
-        // Ends the task and drops its share of `running`; the housekeeping holds one only between two awaits.
-        task.cancel().await;
-        let RunningFlow { flow, slots } = Rc::into_inner(running)?;
+        let mut was_busy = false;
+        self.busy.borrow_mut().retain(|other| {
+            was_busy |= Rc::ptr_eq(other, &running);
+            !Rc::ptr_eq(other, &running)
+        });
+        if let Some(task) = task {
+            self.quiet.set(self.quiet.get() - usize::from(!was_busy));
+            // Its share of `running` is dropped with it; the housekeeping holds one only between two awaits.
+            task.cancel().await;
+        }
+        let RunningFlow { flow, slots, .. } = Rc::into_inner(running)?;
         let slots = slots.into_inner();
         let mut writer = self.writer.borrow_mut();
         for slot in slots.outputs {

@@ -1,6 +1,7 @@
 //! The clocks of the data plane.
 
-use nix::time::{ClockId, clock_gettime};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
 
 /// CLOCK_MONOTONIC in nanoseconds: for intervals and heartbeats.
 #[must_use]
@@ -18,6 +19,18 @@ pub fn realtime_ns() -> u64 {
 #[must_use]
 pub fn unix_us() -> u64 {
     realtime_ns() / 1_000
+}
+
+/// Sleeps until CLOCK_MONOTONIC shows `instant_ns`, or a signal comes.
+pub fn sleep_until(instant_ns: u64) {
+    let seconds = i64::try_from(instant_ns / 1_000_000_000).unwrap_or(i64::MAX);
+    let rest = i64::try_from(instant_ns % 1_000_000_000).unwrap_or(0);
+    // An early return is an early tick.
+    let _ = clock_nanosleep(
+        ClockId::CLOCK_MONOTONIC,
+        ClockNanosleepFlags::TIMER_ABSTIME,
+        &TimeSpec::new(seconds, rest),
+    );
 }
 
 fn nanoseconds(clock: ClockId) -> u64 {

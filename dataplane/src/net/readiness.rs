@@ -55,11 +55,23 @@ impl Ticker {
         }
     }
 
+    /// Distance of two points of the grid, in nanoseconds.
+    #[must_use]
+    pub const fn period_ns(&self) -> u64 {
+        self.period_ns
+    }
+
     /// Returns at the next point of the grid.
     pub async fn tick(&mut self) {
         let rest_ns = self.period_ns - clock::monotonic_ns() % self.period_ns;
         self.timer.reset(Duration::from_nanos(rest_ns));
         (&mut self.timer).await;
+    }
+
+    /// Sleeps to the next point of the grid with the whole thread: the executor stands still meanwhile.
+    pub fn sleep_to_tick(&self) {
+        let now_ns = clock::monotonic_ns();
+        clock::sleep_until(now_ns - now_ns % self.period_ns + self.period_ns);
     }
 }
 
