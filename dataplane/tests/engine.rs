@@ -339,3 +339,61 @@ fn a_thousand_flows_start_within_a_second_or_so_and_stop() {
     }
     assert!(node.reader.flows().is_empty());
 }
+
+/// Sends for so long at up to 4,000 packets a second: enough to be looked at on every tick, and in 50 ms less than a
+/// receive buffer holds.
+fn stream(to: SocketAddr, time: Duration) -> u16 {
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let start = Instant::now();
+    let mut sequence = 0_u16;
+    while start.elapsed() < time {
+        let mut packet = vec![0x80, 33];
+        packet.extend_from_slice(&sequence.to_be_bytes());
+        packet.extend_from_slice(&[0; 8 + 188]);
+        sender.send_to(&packet, to).unwrap();
+        sequence += 1;
+        std::thread::sleep(Duration::from_micros(250));
+    }
+    sequence
+}
+
+#[test]
+fn busy_and_quiet_flows_share_a_core_and_either_may_go() {
+    let mut node = Node::new();
+    let (a, b) = (sink(), sink());
+    let (busy_addr, quiet_addr) = (free_addr(), free_addr());
+    let busy = flow("busy", busy_addr, &[("a", &a)]);
+    let quiet = flow("quiet", quiet_addr, &[("b", &b)]);
+    node.apply(&busy).unwrap();
+    node.apply(&quiet).unwrap();
+    for round in 0..3 {
+        let sent = std::thread::scope(|scope| {
+            let streaming = scope.spawn(|| stream(busy_addr, Duration::from_millis(50)));
+            for sequence in 0..20 {
+                send_rtp(quiet_addr, sequence);
+                assert_eq!(sequence_of(&b), sequence);
+            }
+            streaming.join().unwrap()
+        });
+        for sequence in 0..sent {
+            assert_eq!(sequence_of(&a), sequence, "round {round}");
+        }
+        // Quiet again, it still hears the first packet.
+        send_rtp(busy_addr, 7);
+        assert_eq!(sequence_of(&a), 7);
+    }
+    // Removed in the middle of a stream, and of silence, and put back.
+    std::thread::scope(|scope| {
+        let streaming = scope.spawn(|| stream(busy_addr, Duration::from_millis(300)));
+        for _ in 0..20 {
+            node.stop("busy", false);
+            node.stop("quiet", false);
+            node.apply(&quiet).unwrap();
+            node.apply(&busy).unwrap();
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        streaming.join().unwrap();
+    });
+    send_rtp(quiet_addr, 3);
+    assert_eq!(sequence_of(&b), 3);
+}
