@@ -1,1 +1,15 @@
 //! Micro-benchmarks and the end-to-end throughput harness.
+//!
+//! * `benches/*.rs`: one criterion benchmark for each hot loop, named like the function.
+//! * [`throughput`]: the whole gateway between a paced sender and a counting sink, beside a bare kernel loop.
+//! * [`micro`]: collects what criterion measured into one file.
+//! * [`host`]: what the figures were measured on.
+
+#![forbid(unsafe_code)]
+
+mod error;
+pub mod host;
+pub mod micro;
+pub mod throughput;
+
+pub use error::BenchError;
