@@ -1,0 +1,164 @@
+//! The counters that the data plane publishes in shared memory.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bilbycast_shm_proto::control::BootId;
+use bilbycast_shm_proto::shm::{FlowSnapshot, ShmReader};
+
+/// Reads the shared memory, at most ten times a second however many ask.
+#[derive(Debug)]
+pub struct Counters {
+    path: PathBuf,
+    inner: Mutex<Inner>,
+}
+
+/// Newest values of all running flows.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    flows: HashMap<String, FlowSnapshot>,
+    readable: bool,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    reader: Option<ShmReader>,
+    cached: Option<Cached>,
+    reported: String,
+}
+
+#[derive(Debug)]
+struct Cached {
+    taken: Instant,
+    boot_id: BootId,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Counters {
+    /// Counters in the file at `path`, which need not be there yet.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            inner: Mutex::default(),
+        }
+    }
+
+    /// Newest values of this run of the data plane, at most 100 ms old.
+    ///
+    /// Waits for nobody but another reader: all that happens under the lock is copying memory.
+    #[must_use]
+    pub fn snapshot(&self, boot_id: BootId) -> Arc<Snapshot> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some(cached) = &inner.cached
+            && cached.boot_id == boot_id
+            && now.duration_since(cached.taken) < AGE_MAX
+        {
+            return Arc::clone(&cached.snapshot);
+        }
+        let snapshot = Arc::new(inner.read(&self.path, boot_id));
+        inner.cached = Some(Cached {
+            taken: now,
+            boot_id,
+            snapshot: Arc::clone(&snapshot),
+        });
+        snapshot
+    }
+
+    /// Makes the next reader look again: something was started or stopped.
+    pub fn expire(&self) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.cached = None;
+    }
+}
+
+impl Snapshot {
+    /// The values of a flow; `None` when the data plane publishes none.
+    #[must_use]
+    pub fn flow(&self, flow_id: &str) -> Option<&FlowSnapshot> {
+        self.flows.get(flow_id)
+    }
+
+    /// False when the shared memory of this run of the data plane could not be read.
+    #[must_use]
+    pub const fn is_readable(&self) -> bool {
+        self.readable
+    }
+}
+
+impl Inner {
+    fn read(&mut self, path: &Path, boot_id: BootId) -> Snapshot {
+        if self
+            .reader
+            .as_ref()
+            .is_none_or(|reader| reader.boot_id() != boot_id)
+        {
+            self.reader = None;
+            let problem = match ShmReader::open(path) {
+                Ok(reader) if reader.boot_id() == boot_id => {
+                    self.reader = Some(reader);
+                    String::new()
+                }
+                Ok(_) => format!(
+                    "shared memory {} belongs to another run of the data plane",
+                    path.display()
+                ),
+                Err(error) => error.to_string(),
+            };
+            if !problem.is_empty() && problem != self.reported {
+                tracing::error!("no counters: {problem}");
+            }
+            self.reported = problem;
+        }
+        let Some(reader) = &self.reader else {
+            return Snapshot::default();
+        };
+        let flows = reader.flows();
+        Snapshot {
+            flows: flows
+                .into_iter()
+                .map(|flow| (flow.flow_id.clone(), flow))
+                .collect(),
+            readable: true,
+        }
+    }
+}
+
+/// The data plane publishes at the same pace; looking more often would show nothing new.
+const AGE_MAX: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use bilbycast_shm_proto::shm::create;
+
+    use super::*;
+
+    #[test]
+    fn values_are_read_once_in_a_while_and_again_after_a_new_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("counters.shm");
+        let counters = Counters::new(path.clone());
+        assert!(!counters.snapshot(BootId(1)).is_readable());
+
+        let (_control, mut cores) = create(&path, 1, BootId(1), 0).unwrap();
+        cores[0].add_flow("a").unwrap();
+        counters.expire();
+        let first = counters.snapshot(BootId(1));
+        assert!(first.flow("a").is_some());
+
+        cores[0].add_flow("b").unwrap();
+        let again = counters.snapshot(BootId(1));
+        if again.flow("b").is_none() {
+            assert!(Arc::ptr_eq(&first, &again));
+        }
+        counters.expire();
+        assert!(counters.snapshot(BootId(1)).flow("b").is_some());
+
+        let (_control, _cores) = create(&path, 1, BootId(2), 0).unwrap();
+        let fresh = counters.snapshot(BootId(2));
+        assert!(fresh.is_readable() && fresh.flow("a").is_none());
+    }
+}
