@@ -24,7 +24,7 @@ use crate::flow::output::Output;
 use crate::flow::{Flow, PassBuffers};
 use crate::net::executor::LocalTask;
 use crate::net::mailbox::Mailbox;
-use crate::net::readiness::Readiness;
+use crate::net::readiness::{Readiness, let_others_run};
 use crate::net::scheduling;
 
 /// What the control side may ask of a core. Each is carried out between two passes and answered once.
@@ -326,6 +326,8 @@ impl Core {
             self.quiet.set(self.quiet.get() - usize::from(!was_busy));
             // Its share of `running` is dropped with it; the housekeeping holds one only between two awaits.
             task.cancel().await;
+            // The ring still holds a readiness request, and with it the socket; this turn takes it back.
+            let_others_run().await;
         }
         let RunningFlow { flow, slots, .. } = Rc::into_inner(running)?;
         let slots = slots.into_inner();

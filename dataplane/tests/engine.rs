@@ -283,6 +283,20 @@ fn an_output_may_keep_its_port_and_change_its_destination() {
 }
 
 #[test]
+fn a_flow_may_be_stopped_and_started_at_once() {
+    let mut node = Node::new();
+    let a = sink();
+    let addr = free_addr();
+    let spec = flow("f", addr, &[("a", &a)]);
+    for sequence in 0..50 {
+        assert_eq!(node.apply(&spec), Ok(FlowChange::Started));
+        send_rtp(addr, sequence);
+        assert_eq!(sequence_of(&a), sequence);
+        node.stop("f", sequence % 2 == 0);
+    }
+}
+
+#[test]
 fn nonsense_is_refused_and_touches_nothing() {
     let mut node = Node::new();
     let a = sink();

@@ -5,6 +5,7 @@ mod exchange;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bilbycast_shm_proto::control::{
     Command, ControlError, ControlErrorKind, FlowChange, FlowList, ReplyBody,
@@ -23,6 +24,8 @@ pub struct Engine {
     flows: BTreeMap<String, Placed>,
     /// Flows that an operator stopped since the start (configuration.md 9.2).
     stopped_by_operator: BTreeSet<String>,
+    /// When a flow was closed last.
+    newest_close: Option<Instant>,
     events: Arc<Events>,
 }
 
@@ -45,6 +48,7 @@ impl Engine {
             cores,
             flows: BTreeMap::new(),
             stopped_by_operator: BTreeSet::new(),
+            newest_close: None,
             events,
         }
     }
@@ -106,6 +110,7 @@ impl Engine {
             self.flows.remove(&flow_id);
             if let Some(flow) = flow {
                 exchange::close(*flow);
+                self.newest_close = Some(Instant::now());
             }
             let message = format!("flow '{flow_id}' stopped");
             self.events.flow(Severity::Info, &flow_id, message);

@@ -25,7 +25,13 @@ const RELEASE_STEP: Duration = Duration::from_millis(5);
 impl Engine {
     /// Starts a flow on the least loaded core.
     pub(super) fn start(&mut self, spec: &FlowSpec) -> Result<FlowChange, ControlError> {
-        let flow = open_flow(spec, &mut None)?;
+        let flow = match self.newest_close {
+            // The address may be the one that was just given up.
+            Some(closed) if closed.elapsed() < RELEASE_TIME => {
+                when_released(|| open_flow(spec, &mut None))?
+            }
+            _ => open_flow(spec, &mut None)?,
+        };
         let core = self.least_loaded();
         self.cores[core]
             .add_flow(Box::new(flow))
