@@ -225,6 +225,7 @@ fn what_fails_leaves_what_was_there() {
     let addr = free_addr();
     let good = flow("f", addr, &[("a", &a)]);
     node.apply(&good).unwrap();
+    let first_started = node.reader.flows()[0].record.started_unix_us;
     let taken = sink();
 
     // Another input: the address is in use, is not ours.
@@ -237,6 +238,8 @@ fn what_fails_leaves_what_was_there() {
         let start = format!("flow 'f': input bind_addr {bad_addr}: cannot bind");
         assert!(error.message.starts_with(&start), "{error}");
         assert_eq!(node.list().running, std::slice::from_ref(&good));
+        let started = node.reader.flows()[0].record.started_unix_us;
+        assert_eq!(started, first_started, "the flow was not touched");
         send_rtp(addr, 5);
         assert_eq!(sequence_of(&a), 5);
     }

@@ -7,12 +7,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bilbycast_shm_proto::control::{ControlError, FlowChange};
-use bilbycast_shm_proto::model::{FlowSpec, OutputSpec};
+use bilbycast_shm_proto::event::Severity;
+use bilbycast_shm_proto::model::{FlowSpec, InputSpec, OutputKind, OutputSpec, ReceiveSpec};
 
 use super::{Engine, Placed};
 use crate::control::open::{self, OpenError};
 use crate::flow::Flow;
-use crate::flow::input::Leg;
+use crate::flow::input::{Input, Leg};
 use crate::flow::output::Output;
 use crate::net::clock;
 
@@ -48,62 +49,97 @@ impl Engine {
 
     /// Stops a running flow and starts it as `spec` says, on the same core.
     pub(super) fn restart(&mut self, spec: &FlowSpec) -> Result<FlowChange, ControlError> {
-        let Some(Placed {
-            spec: old_spec,
-            core,
-        }) = self.flows.remove(&spec.id)
-        else {
+        let Some(placed) = self.flows.get(&spec.id) else {
             return self.start(spec);
         };
-        let handle = &self.cores[core];
-        let old = match handle.remove_flow(&spec.id) {
-            Ok(old) => old,
-            Err(error) => {
-                let id = spec.id.clone();
-                self.flows.insert(
-                    id,
-                    Placed {
-                        spec: old_spec,
-                        core,
-                    },
-                );
-                return Err(error);
+        let core = placed.core;
+        match open_beside(spec, &placed.spec) {
+            Ok(opened) => self.replace(spec, opened)?,
+            Err(error) if error.is_address_in_use() && share_a_port(spec, &placed.spec) => {
+                self.replace_after_closing(spec)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let placed = Placed {
+            spec: spec.clone(),
+            core,
+        };
+        self.flows.insert(spec.id.clone(), placed);
+        Ok(FlowChange::Restarted)
+    }
+
+    /// Puts what was opened in the place of the running flow, which has done without it so far.
+    fn replace(&mut self, spec: &FlowSpec, opened: Opened) -> Result<(), ControlError> {
+        let handle = &self.cores[self.flows[&spec.id].core];
+        let old = handle.remove_flow(&spec.id)?;
+        let (flow, old) = match (opened, old) {
+            (Opened::Whole(flow), old) => (flow, old),
+            (Opened::Outputs(outputs), old) => {
+                // The input goes on with the same socket, so that nothing that waits in it is lost.
+                let mut spare = old.and_then(|old| old.into_input().into_leg());
+                let input = open::input(&spec.id, &spec.input, &mut spare)?;
+                (Box::new(flow_of(spec, input, outputs)), None)
             }
         };
-        // The input goes on with the same socket when it receives the same; all else is closed before the new is opened.
-        let mut spare = old.and_then(|old| old.into_input().into_leg());
-        let opened = match open_flow(spec, &mut spare) {
-            Err(error) if error.is_address_in_use() => {
-                let keep = spare.take_if(|leg| !wants_port_of(spec, leg));
-                if let Some(leg) = spare.take() {
-                    leg.close();
+        match handle.add_flow(flow) {
+            Ok(()) => {
+                if let Some(old) = old {
+                    close(*old);
                 }
-                spare = keep;
-                when_released(|| open_flow(spec, &mut spare))
+                Ok(())
             }
-            other => other,
-        };
-        let failure = match opened {
-            Ok(flow) => {
-                if let Some(leg) = spare.take() {
-                    leg.close();
-                }
-                match handle.add_flow(Box::new(flow)) {
-                    Ok(()) => {
-                        let spec = spec.clone();
-                        self.flows.insert(spec.id.clone(), Placed { spec, core });
-                        return Ok(FlowChange::Restarted);
+            Err(failed) => {
+                let old_spec = self.flows[&spec.id].spec.clone();
+                match (old, failed.brought) {
+                    (Some(old), _) => self.put_back(old_spec, || Ok(*old)),
+                    (None, brought) => {
+                        let mut spare = brought.and_then(|flow| flow.into_input().into_leg());
+                        let again = old_spec.clone();
+                        self.put_back(old_spec, || open_flow(&again, &mut spare));
                     }
-                    Err(failed) => {
-                        spare = failed.brought.and_then(|flow| flow.into_input().into_leg());
-                        failed.error
-                    }
                 }
+                Err(failed.error)
             }
-            Err(error) => error.into(),
-        };
-        self.put_back(old_spec, core, spare);
-        Err(failure)
+        }
+    }
+
+    /// Closes the running flow, whose ports its successor wants, and starts that.
+    fn replace_after_closing(&mut self, spec: &FlowSpec) -> Result<(), ControlError> {
+        let placed = &self.flows[&spec.id];
+        let (handle, old_spec) = (&self.cores[placed.core], placed.spec.clone());
+        if let Some(old) = handle.remove_flow(&spec.id)? {
+            close(*old);
+        }
+        let started = when_released(|| open_flow(spec, &mut None))
+            .map_err(ControlError::from)
+            .and_then(|flow| {
+                handle
+                    .add_flow(Box::new(flow))
+                    .map_err(|failed| failed.error)
+            });
+        if started.is_err() {
+            let again = old_spec.clone();
+            self.put_back(old_spec, || when_released(|| open_flow(&again, &mut None)));
+        }
+        started
+    }
+
+    /// Starts a flow again as it was, after its successor failed.
+    fn put_back(&mut self, spec: FlowSpec, open: impl FnOnce() -> Result<Flow, OpenError>) {
+        let handle = &self.cores[self.flows[&spec.id].core];
+        let started = open().map_err(ControlError::from).and_then(|flow| {
+            handle
+                .add_flow(Box::new(flow))
+                .map_err(|failed| failed.error)
+        });
+        if let Err(error) = started {
+            self.flows.remove(&spec.id);
+            self.events.flow(
+                Severity::Critical,
+                &spec.id,
+                format!("flow '{}' could not be started again: {error}", spec.id),
+            );
+        }
     }
 
     /// Exchanges the outputs that differ; everything else of the flow is left alone.
@@ -181,34 +217,10 @@ impl Engine {
                 .outputs
                 .retain(|output| !ids.contains(&output.id));
             self.events.flow(
-                bilbycast_shm_proto::event::Severity::Warning,
+                Severity::Warning,
                 flow_id,
                 format!("flow '{flow_id}': outputs could not be opened again: {error}"),
             );
-        }
-    }
-
-    /// Starts a flow again as it was, after its successor failed.
-    fn put_back(&mut self, spec: FlowSpec, core: usize, mut spare: Option<Leg>) {
-        let started = when_released(|| open_flow(&spec, &mut spare))
-            .map_err(ControlError::from)
-            .and_then(|flow| {
-                self.cores[core]
-                    .add_flow(Box::new(flow))
-                    .map_err(|failed| failed.error)
-            });
-        if let Some(leg) = spare {
-            leg.close();
-        }
-        match started {
-            Ok(()) => {
-                self.flows.insert(spec.id.clone(), Placed { spec, core });
-            }
-            Err(error) => self.events.flow(
-                bilbycast_shm_proto::event::Severity::Critical,
-                &spec.id,
-                format!("flow '{}' could not be started again: {error}", spec.id),
-            ),
         }
     }
 
@@ -249,18 +261,39 @@ fn removed_ids_of(change: &FlowChange) -> Vec<String> {
     }
 }
 
+/// What a restart can open before the running flow is touched.
+enum Opened {
+    /// All of the outputs; the input goes on with the socket that the running flow has.
+    Outputs(Vec<Output>),
+    Whole(Box<Flow>),
+}
+
+/// Opens what `spec` needs and the running flow does not hold already.
+fn open_beside(spec: &FlowSpec, running: &FlowSpec) -> Result<Opened, OpenError> {
+    if receive_of(&spec.input).is_some() && receive_of(&spec.input) == receive_of(&running.input) {
+        let all: Vec<&OutputSpec> = spec.outputs.iter().collect();
+        open_outputs(spec, &all).map(Opened::Outputs)
+    } else {
+        open_flow(spec, &mut None).map(Box::new).map(Opened::Whole)
+    }
+}
+
 fn open_flow(spec: &FlowSpec, spare: &mut Option<Leg>) -> Result<Flow, OpenError> {
     // Outputs first: when one fails, the spare leg of the input is still there.
     let all: Vec<&OutputSpec> = spec.outputs.iter().collect();
     let outputs = open_outputs(spec, &all)?;
     let input = open::input(&spec.id, &spec.input, spare)?;
-    Ok(Flow::new(
+    Ok(flow_of(spec, input, outputs))
+}
+
+fn flow_of(spec: &FlowSpec, input: Input, outputs: Vec<Output>) -> Flow {
+    Flow::new(
         spec.id.clone(),
         input,
         outputs,
         clock::monotonic_ns(),
         clock::unix_us(),
-    ))
+    )
 }
 
 fn open_outputs(spec: &FlowSpec, outputs: &[&OutputSpec]) -> Result<Vec<Output>, OpenError> {
@@ -270,15 +303,29 @@ fn open_outputs(spec: &FlowSpec, outputs: &[&OutputSpec]) -> Result<Vec<Output>,
         .collect()
 }
 
-/// Whether the flow's input would bind the port that `leg` holds.
-fn wants_port_of(spec: &FlowSpec, leg: &Leg) -> bool {
-    use bilbycast_shm_proto::model::InputSpec;
-    let receive = match &spec.input {
-        InputSpec::Rtp(rtp) => &rtp.receive,
-        InputSpec::Udp(udp) => &udp.receive,
-        InputSpec::Test(_) => return false,
+/// What the input receives from the network, when it is switched on.
+fn receive_of(input: &InputSpec) -> Option<&ReceiveSpec> {
+    match input {
+        InputSpec::Rtp(rtp) => rtp.enabled.then_some(&rtp.receive),
+        InputSpec::Udp(udp) => Some(&udp.receive),
+        InputSpec::Test(_) => None,
+    }
+}
+
+/// Whether two forms of a flow bind a port of the same number, so that one may stand in the other's way.
+fn share_a_port(spec: &FlowSpec, other: &FlowSpec) -> bool {
+    let ports = |spec: &FlowSpec| -> Vec<u16> {
+        let receives = receive_of(&spec.input).map(|receive| receive.bind_addr.port());
+        let sends = spec.outputs.iter().map(|output| match &output.kind {
+            OutputKind::Rtp(rtp) => rtp.send.bind_addr.port(),
+            OutputKind::Udp(udp) => udp.send.bind_addr.port(),
+        });
+        receives.into_iter().chain(sends).collect()
     };
-    receive.bind_addr.port() == leg.spec().bind_addr.port()
+    let others = ports(other);
+    ports(spec)
+        .iter()
+        .any(|port| *port != 0 && others.contains(port))
 }
 
 /// Tries again for a while when the address is in use.
