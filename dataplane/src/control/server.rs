@@ -27,8 +27,8 @@ const HELLO_TIME: Duration = Duration::from_secs(2);
 /// Time for a client to take what is sent to it.
 const WRITE_TIME: Duration = Duration::from_secs(5);
 
-/// Clients at the same time. The one that has been silent longest gives way: a control plane pings every second, so
-/// whoever gives way hangs.
+/// Clients at the same time. Those that have not said hello give way first, and among equals the one that has been
+/// silent longest: a control plane pings every second, so whoever gives way hangs.
 const CLIENTS_MAX: usize = 16;
 
 /// Messages that wait for a client: a burst of events while it is busy, and one reply.
@@ -48,6 +48,7 @@ pub struct Server {
 struct Client {
     id: u64,
     stream: UnixStream,
+    said_hello: bool,
     newest: Instant,
 }
 
@@ -117,11 +118,14 @@ impl Server {
         let client = Client {
             id,
             stream: stream.try_clone()?,
+            said_hello: false,
             newest: Instant::now(),
         };
         let mut clients = self.clients();
         if clients.len() >= CLIENTS_MAX
-            && let Some(silent) = clients.iter().min_by_key(|client| client.newest)
+            && let Some(silent) = clients
+                .iter()
+                .min_by_key(|client| (client.said_hello, client.newest))
         {
             // Its reader wakes up, ends and forgets it.
             let _ = silent.stream.shutdown(Shutdown::Both);
@@ -147,6 +151,7 @@ impl Server {
         }
         tracing::info!("control plane {} connected", hello.software_version);
         stream.set_read_timeout(None)?;
+        self.touch(id);
         let (queue, queued) = sync_channel(QUEUE_MAX);
         let writer = stream.try_clone()?;
         thread::Builder::new()
@@ -186,6 +191,7 @@ impl Server {
 
     fn touch(&self, id: u64) {
         if let Some(client) = self.clients().iter_mut().find(|client| client.id == id) {
+            client.said_hello = true;
             client.newest = Instant::now();
         }
     }

@@ -110,8 +110,10 @@ pub fn run(config: &Config) -> Result<(), StartError> {
             tick: config.tick,
             load: Arc::clone(&load),
         };
-        let thread = executor::start(cpu, move || core::run(core, parts.open(), writer))
-            .map_err(core_error)?;
+        let thread = executor::start(cpu, config.tick / 2, move || {
+            core::run(core, parts.open(), writer)
+        })
+        .map_err(core_error)?;
         threads.push(thread);
         handles.push(CoreHandle::new(cpu, sender, load));
     }

@@ -26,10 +26,17 @@ impl CoreThread {
 
 /// Starts an executor on `cpu`, pinned, and runs the future that `main` makes there.
 ///
+/// A task that only yields keeps the executor from its rings until `turn` has passed (glommio's pre-emption timer): no
+/// datagram for another task is noticed before.
+///
 /// # Errors
 ///
 /// When the ring cannot be set up: io_uring is forbidden, or the limit on locked memory is too low.
-pub fn start<F>(cpu: u32, main: impl FnOnce() -> F + Send + 'static) -> io::Result<CoreThread>
+pub fn start<F>(
+    cpu: u32,
+    turn: Duration,
+    main: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<CoreThread>
 where
     F: Future<Output = ()> + 'static,
 {
@@ -38,6 +45,7 @@ where
         .name(&format!("packets-{cpu}"))
         .io_memory(IO_MEMORY_BYTES)
         .ring_depth(RING_DEPTH)
+        .preempt_timer(turn)
         .spawn(main)
         .map(CoreThread)
         .map_err(|error| io::Error::other(error.to_string()))

@@ -176,7 +176,8 @@ fn push_datagrams(
         .unwrap_or(bytes)
         .max(1);
     let mut offset = 0;
-    while offset < bytes && packets.len() < packets.capacity().min(PACKETS_MAX) {
+    // An empty datagram is one, too.
+    while (offset < bytes || offset == 0) && packets.len() < packets.capacity().min(PACKETS_MAX) {
         let length = segment_bytes.min(bytes - offset);
         packets.push(Packet {
             // The whole memory is far below 4 GiB (tested in `memory`).
@@ -186,7 +187,7 @@ fn push_datagrams(
             payload_bytes: length as u32,
             arrival_ns,
         });
-        offset += length;
+        offset += length.max(1);
     }
 }
 

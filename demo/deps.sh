@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Installs what is missing on Debian 12. `build`: what compiling needs; `test`: what the tests need besides.
+# A call that finds everything there neither asks the network nor needs any privilege.
+set -euo pipefail
+
+nextest_version=0.9.151
+
+# A program that must be there, and the package that brings it.
+build_programs=(cc:gcc ld:binutils)
+test_programs=(ffmpeg:ffmpeg ffprobe:ffmpeg ip:iproute2 tc:iproute2 unshare:util-linux mount:mount)
+
+programs=("${build_programs[@]}")
+case "${1:-}" in
+build) ;;
+test) programs+=("${test_programs[@]}") ;;
+*)
+    echo "usage: $0 build|test" >&2
+    exit 2
+    ;;
+esac
+
+# tc and ip are in sbin, which is not on everybody's path.
+PATH=$PATH:/usr/sbin:/sbin
+
+if ! command -v cargo >/dev/null; then
+    echo "cargo is missing. Install Rust first: https://rustup.rs" >&2
+    exit 1
+fi
+
+packages=()
+for entry in "${programs[@]}"; do
+    command -v "${entry%%:*}" >/dev/null || packages+=("${entry##*:}")
+done
+# The compiler alone cannot link without the C library's own files.
+if ! [ -e /usr/include/stdio.h ]; then
+    packages+=(libc6-dev)
+fi
+
+if [ ${#packages[@]} -gt 0 ]; then
+    mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
+    if ! command -v apt-get >/dev/null; then
+        echo "These Debian packages, or what your system calls them, are missing: ${packages[*]}" >&2
+        exit 1
+    fi
+    as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! command -v sudo >/dev/null; then
+            echo "Packages are missing and this user is not root. Have somebody run:" >&2
+            echo "    apt-get install ${packages[*]}" >&2
+            exit 1
+        fi
+        as_root=(sudo)
+    fi
+    echo "installing ${packages[*]}"
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${packages[@]}"
+fi
+
+if [ "$1" = test ] && ! cargo nextest --version >/dev/null 2>&1; then
+    echo "installing cargo-nextest $nextest_version"
+    # The runner has nothing heavy to do, so it is compiled for a short build rather than for speed.
+    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        cargo install --locked --version "$nextest_version" cargo-nextest
+fi
