@@ -75,8 +75,8 @@ impl Ticker {
     }
 }
 
-/// Lets the other tasks of this core run.
+/// Lets the other tasks of this core run, and the executor look at its rings if its turn has come
+/// ([`super::executor::start`]).
 pub async fn let_others_run() {
-    glommio::yield_if_needed().await;
     future::yield_now().await;
 }
