@@ -11,6 +11,9 @@
 //! The crate knows no runtime and no HTTP; either process may be replaced without the other noticing, as long as
 //! [`control::PROTOCOL_VERSION`] and [`shm::LAYOUT_VERSION`] agree.
 
+// Under loom only rings and sequence locks are built, without those who use them.
+#![cfg_attr(loom, allow(dead_code, unused_imports))]
+
 pub mod control;
 pub mod counters;
 pub mod event;
