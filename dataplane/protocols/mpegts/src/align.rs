@@ -22,6 +22,15 @@ pub struct Discarded {
     pub sync_losses: u32,
 }
 
+/// What [`TsAligner::push_each`] finds in the bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum Aligned<'a> {
+    /// The next packet.
+    Packet(&'a [u8; TS_PACKET_SIZE]),
+    /// The lock was lost behind the last packet: TS_sync_loss of TR 101 290 1.1.
+    SyncLoss,
+}
+
 /// Cuts a byte stream that arrives in datagrams into transport packets.
 ///
 /// Lock is acquired by five consecutive sync bytes at intervals of 188 and lost by two consecutive
@@ -79,6 +88,15 @@ impl TsAligner {
         datagram: &[u8],
         mut sink: impl FnMut(&[u8; TS_PACKET_SIZE]),
     ) -> Discarded {
+        self.push_each(datagram, |found| {
+            if let Aligned::Packet(packet) = found {
+                sink(packet);
+            }
+        })
+    }
+
+    /// Like [`push`](Self::push), and also tells `sink` between which packets the lock was lost.
+    pub fn push_each(&mut self, datagram: &[u8], mut sink: impl FnMut(Aligned<'_>)) -> Discarded {
         let mut discarded = Discarded::default();
         let mut rest = datagram;
         while !rest.is_empty() {
@@ -168,7 +186,7 @@ fn drain(
     bytes: &[u8],
     state: &mut State,
     discarded: &mut Discarded,
-    sink: &mut impl FnMut(&[u8; TS_PACKET_SIZE]),
+    sink: &mut impl FnMut(Aligned<'_>),
 ) -> usize {
     let mut position = 0;
     loop {
@@ -186,11 +204,12 @@ fn drain(
                     None => return position,
                 };
             if keeps_lock {
-                sink(packet);
+                sink(Aligned::Packet(packet));
                 position += TS_PACKET_SIZE;
             } else {
                 *state = State::Searching { run: 0 };
                 discarded.sync_losses += 1;
+                sink(Aligned::SyncLoss);
             }
             continue;
         };
