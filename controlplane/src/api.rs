@@ -2,6 +2,9 @@
 //!
 //! Every answer under `/api` is an envelope, errors included: unknown paths, wrong methods and bodies that are too
 //! long too. Handlers only read snapshots or wait for a change that runs elsewhere; none holds a worker up.
+//!
+//! On its way to a handler a request passes the access log, the containment of panics, and the guard, which lets only
+//! those through who may use the route.
 
 use std::io;
 use std::net::TcpListener;
@@ -10,54 +13,114 @@ use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::http::{KeepAlive, Method, StatusCode, header};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, Resource, Route, guard, web};
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, Resource, Route, web};
 
+use crate::auth::Auth;
+use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::tls::{self, Identity};
+use crate::ws::Streams;
 
+mod access_log;
 mod body;
 mod config;
 mod envelope;
+mod events;
 mod flows;
+mod guard;
 mod health;
+mod metrics;
+mod openapi;
 mod outputs;
+mod page;
+mod panics;
+mod setup;
 mod stats;
+#[cfg(test)]
+mod tests;
+mod token;
+mod unbuilt;
+mod ws;
 
 use body::BodyBudget;
 use envelope::ApiError;
 
-/// Serves the API on `listener`, on the current tokio runtime, until it is told to stop.
+/// Serves the API over plain HTTP on `listener`, on the current tokio runtime, until it is told to stop. Who has to
+/// identify themselves is what the node's configuration says at this moment.
 ///
 /// # Errors
 ///
 /// When the listener cannot be used.
 pub fn serve(node: Arc<Node>, listener: TcpListener) -> io::Result<Server> {
+    start(node, listener, None)
+}
+
+/// As [`serve`], over HTTPS as `identity`, whose files are watched from now on.
+///
+/// # Errors
+///
+/// When the listener or the identity cannot be used.
+pub fn serve_tls(
+    node: Arc<Node>,
+    listener: TcpListener,
+    identity: &Arc<Identity>,
+) -> io::Result<Server> {
+    let config = identity.server_config().map_err(io::Error::other)?;
+    tokio::spawn(tls::watch(Arc::downgrade(identity)));
+    start(node, listener, Some(config))
+}
+
+fn start(
+    node: Arc<Node>,
+    listener: TcpListener,
+    tls: Option<rustls::ServerConfig>,
+) -> io::Result<Server> {
+    crate::ws::limit_stall(&listener)?;
+    let streams = web::Data::from(Streams::start(&node));
+    let metrics = Metrics::new(Arc::clone(&node), Arc::clone(&streams));
+    let metrics = web::Data::new(metrics);
+    let auth = web::Data::new(Auth::new(node.config().server.auth.as_ref()));
     let node = web::Data::from(node);
     let budget = web::Data::new(BodyBudget::default());
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::clone(&node))
+            .app_data(web::Data::clone(&auth))
             .app_data(web::Data::clone(&budget))
+            .app_data(web::Data::clone(&metrics))
+            .app_data(web::Data::clone(&streams))
             .configure(routes)
+            // The last one comes first on the way of a request.
+            .wrap(from_fn(guard::admit))
+            .wrap(from_fn(panics::contain))
+            .wrap(from_fn(metrics::count))
+            .wrap(from_fn(access_log::record))
     });
-    Ok(server
+    let server = server
         .workers(workers())
         .max_connections(CONNECTIONS_PER_WORKER_MAX)
         .client_request_timeout(HEAD_TIMEOUT)
+        .tls_handshake_timeout(HEAD_TIMEOUT)
         .client_disconnect_timeout(Duration::from_secs(1))
         .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
         .shutdown_timeout(1)
-        .disable_signals()
-        .listen(listener)?
-        .run())
+        .disable_signals();
+    let server = match tls {
+        None => server.listen(listener)?,
+        Some(config) => server.listen_rustls_0_23(listener, config)?,
+    };
+    Ok(server.run())
 }
 
 fn routes(app: &mut web::ServiceConfig) {
     app.service(resource(
         "/health",
-        [
-            (Method::GET, web::to(health::health)),
-            (Method::HEAD, web::to(health::health)),
-        ],
+        [(Method::GET, web::to(health::health))],
+    ))
+    .service(resource(
+        "/oauth/token",
+        [(Method::POST, web::to(token::issue))],
     ))
     .service(resource(
         "/api/v1/flows",
@@ -103,6 +166,10 @@ fn routes(app: &mut web::ServiceConfig) {
         [(Method::GET, web::to(stats::one))],
     ))
     .service(resource(
+        "/api/v1/stats/{flow_id}/pids",
+        [(Method::GET, web::to(stats::pids))],
+    ))
+    .service(resource(
         "/api/v1/config",
         [
             (Method::GET, web::to(config::show)),
@@ -113,26 +180,43 @@ fn routes(app: &mut web::ServiceConfig) {
         "/api/v1/config/reload",
         [(Method::POST, web::to(config::reload))],
     ))
+    .configure(events::routes)
+    .configure(metrics::routes)
+    .configure(ws::routes)
+    .configure(openapi::routes)
+    .configure(setup::routes)
+    .configure(unbuilt::routes)
     .default_service(web::to(unknown_path));
 }
 
-/// A path, its methods, and 405 for all others.
+/// A path, its methods, and 405 for all others. What answers GET answers HEAD, without its body; OPTIONS says what
+/// there is.
 fn resource<const N: usize>(path: &str, methods: [(Method, Route); N]) -> Resource {
-    let names: Vec<_> = methods
-        .iter()
-        .map(|(method, _)| method.to_string())
-        .collect();
-    let allowed = names.join(", ");
+    let mut allowed = vec![Method::OPTIONS.to_string()];
+    #[cfg(test)]
+    tests::note(path, methods.iter().map(|(method, _)| method));
     let mut resource = web::resource(path);
     for (method, route) in methods {
-        resource = resource.route(route.guard(guard::Method(method)));
+        allowed.push(method.to_string());
+        if method == Method::GET {
+            allowed.push(Method::HEAD.to_string());
+        }
+        resource = resource.route(route.guard(actix_web::guard::fn_guard(move |context| {
+            let asked = &context.head().method;
+            *asked == method || (*asked == Method::HEAD && method == Method::GET)
+        })));
     }
+    allowed.sort();
+    let allowed = allowed.join(", ");
     resource.default_service(web::to(move |request: HttpRequest| {
-        let error = ApiError::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            format!("Method {} is not allowed here", request.method()),
-        );
-        let mut response = HttpResponse::from_error(error);
+        let mut response = if *request.method() == Method::OPTIONS {
+            HttpResponse::NoContent().finish()
+        } else {
+            HttpResponse::from_error(ApiError::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                format!("Method {} is not allowed here", request.method()),
+            ))
+        };
         if let Ok(allowed) = header::HeaderValue::from_str(&allowed) {
             response.headers_mut().insert(header::ALLOW, allowed);
         }

@@ -12,6 +12,11 @@
 //! * An IPv4 address in IPv6 clothes (`::ffff:192.0.2.1`) is refused: IPv6 sockets here carry IPv6 alone.
 //! * Bitrates are kept to the bit per second.
 //! * A list that allows nothing (`allowed_sources`, `allowed_payload_types`) is refused: it would silence the flow.
+//! * Timeouts and delays in seconds are 1 to 86,400, the life of a token is a year at most.
+//! * SRT latencies have the 16 bits of the handshake, windows and buffers at most 2^20 packets. A packet filter names
+//!   its columns; rows are 1 unless it says otherwise. A listener may have a `remote_addr`, and does not use it.
+//! * A tunnel claims `local_addr` on the egress, and `direct_listen_addr` (UDP) in direct mode on the ingress.
+//! * In the files, `null` in place of a secret is absence; in a request it removes the secret.
 
 mod error;
 mod model;
@@ -26,8 +31,10 @@ mod tests;
 
 pub use error::{ConfigError, FieldError, Place, Problem};
 pub use model::*;
-pub use parse::{Parsed, parse_app, parse_flow, parse_output};
+pub use parse::{
+    Environment, Parsed, parse_app, parse_app_in, parse_flow, parse_output, parse_tunnel,
+};
 pub use ports::{Claim, PortConflict, Transport, check_ports};
 pub use raw::UnknownFields;
 pub use spec::flow_spec;
-pub use store::{FILE_BYTES_MAX, Loaded, Prepared, Store, StoreError};
+pub use store::{FILE_BYTES_MAX, FileKind, Loaded, Prepared, SecretsProblem, Store, StoreError};

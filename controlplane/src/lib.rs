@@ -4,7 +4,11 @@
 //! * [`link`]: the data plane as seen from here: the control socket and the counters in shared memory.
 //! * [`node`]: the one owner of the configuration; every change goes through it, and after each reconnect it brings
 //!   the data plane to what is configured.
-//! * [`stats`]: what runs, in the words of the API.
+//! * [`stats`]: what runs, in the words of the API; [`metrics`]: the same for Prometheus.
+//! * [`events`]: what happened; [`ws`]: statistics and events pushed to whoever listens.
+//! * [`openapi`]: the description of the API for programs and people.
+//! * [`setup`]: the page that gives a new node its first configuration.
+//! * [`auth`]: who may do what; [`tls`]: HTTPS.
 //! * [`mod@api`] is the HTTP side of all that.
 //!
 //! Nothing here is on the way of a packet. A crash, a hang or a restart of this process costs no running flow
@@ -13,7 +17,14 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod auth;
 pub mod config;
+pub mod events;
 pub mod link;
+pub mod metrics;
 pub mod node;
+pub mod openapi;
+pub mod setup;
 pub mod stats;
+pub mod tls;
+pub mod ws;

@@ -2,10 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+use std::any::Any;
 use std::io::{self, IsTerminal};
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::panic::PanicHookInfo;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bilbycast_shm_proto::paths;
@@ -13,6 +16,7 @@ use clap::{Parser, ValueEnum};
 use controlplane::api;
 use controlplane::config::{AppConfig, Loaded, Store, StoreError};
 use controlplane::node::{DataPlanePaths, Node, place};
+use controlplane::tls::{Identity, TlsError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -83,11 +87,14 @@ enum Failure {
     Load(#[from] StoreError),
     #[error("the server cannot run: {0}")]
     Run(#[from] io::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_log(arguments.log_level);
+    std::panic::set_hook(Box::new(log_panic));
     // Before any thread is there: threads inherit it.
     place::lower_priority();
     match run(arguments) {
@@ -115,6 +122,20 @@ fn start_log(level: LogLevel) {
     }
 }
 
+/// A panic is a defect that the log must have, in one line: its message may hold what somebody sent.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let payload: &dyn Any = panic.payload();
+    let message = match payload.downcast_ref::<&str>() {
+        Some(text) => text,
+        None => payload.downcast_ref::<String>().map_or("", String::as_str),
+    };
+    let message = &message[..message.floor_char_boundary(PANIC_BYTES_MAX)];
+    match panic.location() {
+        Some(place) => tracing::error!("panic at {place}: {}", message.escape_debug()),
+        None => tracing::error!("panic: {}", message.escape_debug()),
+    }
+}
+
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let store = Store::new(arguments.config);
     let Loaded {
@@ -124,6 +145,10 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     } = store.load()?;
     unknown.log();
 
+    let identity = match &config.server.tls {
+        None => None,
+        Some(tls) => Some(Identity::load(tls)?),
+    };
     let address = SocketAddr::new(
         arguments.bind.unwrap_or(config.server.listen_addr),
         arguments.port.unwrap_or(config.server.listen_port),
@@ -148,26 +173,45 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         .worker_threads(NODE_THREADS)
         .enable_all()
         .build()?;
-    let result = runtime.block_on(serve(config, store, data_plane, listener, address));
+    let listening = Listening {
+        listener,
+        address,
+        identity,
+    };
+    let result = runtime.block_on(serve(config, store, data_plane, listening));
     // A thread that waits for a disk must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
+}
+
+/// Where the API is served, and as whom; without an identity it is plain HTTP.
+struct Listening {
+    listener: TcpListener,
+    address: SocketAddr,
+    identity: Option<Arc<Identity>>,
 }
 
 async fn serve(
     config: AppConfig,
     store: Store,
     data_plane: DataPlanePaths,
-    listener: TcpListener,
-    address: SocketAddr,
+    listening: Listening,
 ) -> Result<(), Failure> {
+    let Listening {
+        listener,
+        address,
+        identity,
+    } = listening;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let node = Node::start(config, store, data_plane);
-    let server = api::serve(node.clone(), listener)?;
+    let (server, scheme) = match identity {
+        None => (api::serve(node.clone(), listener)?, "http"),
+        Some(identity) => (api::serve_tls(node.clone(), listener, &identity)?, "https"),
+    };
     let handle = server.handle();
     let mut server = tokio::spawn(server);
-    tracing::info!("listening on http://{address}");
+    tracing::info!("listening on {scheme}://{address}");
 
     let name = tokio::select! {
         _ = interrupt.recv() => "SIGINT",
@@ -182,6 +226,7 @@ async fn serve(
         }
     };
     tracing::info!("{name}: ending; flows run on");
+    node.end_streams();
     // Idle connections would keep a graceful stop waiting for its whole timeout.
     if tokio::time::timeout(GRACE, handle.stop(true))
         .await
@@ -194,11 +239,18 @@ async fn serve(
 }
 
 fn warn_of_what_is_missing(config: &AppConfig, address: SocketAddr, monitor_port: Option<u16>) {
+    let has_auth = config.server.auth.as_ref().is_some_and(|auth| auth.enabled);
     if !address.ip().is_loopback() {
-        tracing::warn!(
-            "SECURITY: the API on {address} is open to everyone who can reach it; \
-             this version has no authentication"
-        );
+        if !has_auth {
+            tracing::warn!(
+                "SECURITY: the API on {address} is open to everyone who can reach it, as administrator; \
+                 set server.auth"
+            );
+        } else if config.server.tls.is_none() {
+            tracing::warn!(
+                "SECURITY: secrets and tokens reach the API on {address} unencrypted; set server.tls"
+            );
+        }
     }
     for section in config.not_acted_on() {
         tracing::warn!("{section} is kept, but this version does not act on it");
@@ -207,6 +259,9 @@ fn warn_of_what_is_missing(config: &AppConfig, address: SocketAddr, monitor_port
         tracing::warn!("--monitor-port has no effect: this version has no status page");
     }
 }
+
+/// Longest message of a panic that is logged, in bytes.
+const PANIC_BYTES_MAX: usize = 1_024;
 
 /// One carries the link and the changes, the other goes on when the first is busy with a large document.
 const NODE_THREADS: usize = 2;

@@ -14,9 +14,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 use crate::config::{AppConfig, ConfigError, FlowConfig, Store, check_ports};
+use crate::events::{self, Events};
 use crate::link::{Counters, Link, LinkState, Session, Snapshot};
 
 mod actions;
@@ -28,9 +29,12 @@ pub mod place;
 mod reconcile;
 mod ring;
 mod runs;
+mod setup;
+mod tell;
 
 pub use error::{FailedFlows, Fault, NodeError};
 pub use runs::Runs;
+pub use setup::SetupOutcome;
 
 use place::Placement;
 
@@ -48,6 +52,7 @@ pub struct DataPlanePaths {
 pub struct Node {
     link: Link,
     counters: Counters,
+    events: Events,
     store: Arc<Store>,
     /// Locked only to copy or exchange the pointer.
     config: RwLock<Arc<AppConfig>>,
@@ -58,6 +63,7 @@ pub struct Node {
     placement: Placement,
     runtime: Handle,
     started: Instant,
+    streams_end: watch::Sender<bool>,
 }
 
 /// What belongs to whoever is changing something.
@@ -87,6 +93,7 @@ impl Node {
     pub fn start(config: AppConfig, store: Store, paths: DataPlanePaths) -> Arc<Self> {
         let node = Arc::new(Self {
             link: Link::start(paths.control_socket),
+            events: Events::new(paths.shm.clone()),
             counters: Counters::new(paths.shm),
             store: Arc::new(store),
             config: RwLock::new(Arc::new(config)),
@@ -95,11 +102,13 @@ impl Node {
             placement: Placement::of_this_process(),
             runtime: Handle::current(),
             started: Instant::now(),
+            streams_end: watch::Sender::new(false),
         });
         tokio::spawn(reconcile::supervise(
             Arc::downgrade(&node),
             node.link.watch(),
         ));
+        tokio::spawn(events::follow(Arc::downgrade(&node), node.link.watch()));
         node
     }
 
@@ -119,6 +128,22 @@ impl Node {
         let flow = config.flow(flow_id);
         flow.cloned()
             .ok_or_else(|| NodeError::FlowNotFound(flow_id.to_owned()))
+    }
+
+    /// What happened on this node.
+    #[must_use]
+    pub const fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Tells every WebSocket to say goodbye.
+    pub fn end_streams(&self) {
+        self.streams_end.send_replace(true);
+    }
+
+    /// True when WebSockets shall end.
+    pub(crate) fn streams_end(&self) -> watch::Receiver<bool> {
+        self.streams_end.subscribe()
     }
 
     /// Whether the data plane is there.

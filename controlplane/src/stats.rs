@@ -7,40 +7,67 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bilbycast_shm_proto::counters::{
-    CounterInfo, CounterKind, EndpointState, FlowRecord, FlowState, Health, OutputRecord,
+    ABSENT, CounterInfo, CounterKind, EndpointState, FlowRecord, FlowState, Health, OutputRecord,
 };
 use bilbycast_shm_proto::shm::{FlowSnapshot, OutputSnapshot};
 
 use crate::config::{FlowConfig, OutputConfig};
+use crate::link::Snapshot;
 use crate::node::Survey;
 
+mod media;
 mod tree;
 
 pub use tree::Tree;
 
 /// `data` of `GET /api/v1/stats`.
 #[must_use]
-pub fn all(survey: &Survey) -> Tree {
-    let now_us = unix_us();
+pub fn all(survey: &Survey) -> Tree<'_> {
     let mut system = Tree::object();
     system.set("uptime_secs", survey.uptime_secs);
     system.set("total_flows", survey.config.flows.len() as u64);
     system.set("active_flows", survey.runs.flows().len() as u64);
     system.set("version", env!("CARGO_PKG_VERSION"));
 
-    let flows = survey.config.flows.iter();
-    let flows: Vec<_> = flows.map(|flow| of_flow(survey, flow, now_us)).collect();
     let mut stats = Tree::object();
     stats.set("system", system);
-    stats.set("flows", Tree::List(flows));
+    stats.set("flows", flows(survey));
     stats
+}
+
+/// Every configured flow: `data.flows` of `GET /api/v1/stats`, and a frame of `/api/v1/ws/stats`.
+#[must_use]
+pub fn flows(survey: &Survey) -> Tree<'_> {
+    let now_us = unix_us();
+    let flows = survey.config.flows.iter();
+    Tree::List(flows.map(|flow| of_flow(survey, flow, now_us)).collect())
+}
+
+/// The values of every configured flow that runs, in the order of the configuration.
+pub(crate) fn live_flows(survey: &Survey) -> impl Iterator<Item = &FlowSnapshot> {
+    let flows = survey.config.flows.iter();
+    flows.filter_map(|flow| match condition(survey, flow) {
+        Condition::Live(values) => Some(values),
+        _ => None,
+    })
 }
 
 /// `data` of `GET /api/v1/stats/{flow_id}`; `None` when there is no such flow.
 #[must_use]
-pub fn one(survey: &Survey, flow_id: &str) -> Option<Tree> {
+pub fn one<'a>(survey: &'a Survey, flow_id: &str) -> Option<Tree<'a>> {
     let flow = survey.config.flow(flow_id)?;
     Some(of_flow(survey, flow, unix_us()))
+}
+
+/// `data` of `GET /api/v1/stats/{flow_id}/pids`; `None` when there is no such flow.
+#[must_use]
+pub fn pids<'a>(survey: &'a Survey, flow_id: &str) -> Option<Tree<'a>> {
+    let flow = survey.config.flow(flow_id)?;
+    let detail = match (&survey.counters, condition(survey, flow)) {
+        (Some(counters), Condition::Live(values)) => counters.detail(values),
+        _ => None,
+    };
+    Some(media::pids(&flow.id, detail))
 }
 
 /// What is known of a flow.
@@ -76,16 +103,14 @@ fn condition<'a>(survey: &'a Survey, flow: &FlowConfig) -> Condition<'a> {
     if !flow.enabled || runs.is_stopped_by_operator(&flow.id) {
         return Condition::Stopped;
     }
-    if survey.counters.is_none() {
-        Condition::Failed
-    } else if runs.is_known() {
-        Condition::Stopped
-    } else {
-        Condition::Starting
+    // It shall run, and its turn has not come yet.
+    match survey.counters {
+        Some(_) => Condition::Starting,
+        None => Condition::Failed,
     }
 }
 
-fn of_flow(survey: &Survey, flow: &FlowConfig, now_us: u64) -> Tree {
+fn of_flow<'a>(survey: &'a Survey, flow: &'a FlowConfig, now_us: u64) -> Tree<'a> {
     let condition = condition(survey, flow);
     let values = match condition {
         Condition::Live(values) => Some(values),
@@ -94,15 +119,17 @@ fn of_flow(survey: &Survey, flow: &FlowConfig, now_us: u64) -> Tree {
     let record = values.map_or_else(FlowRecord::default, |values| values.record);
 
     // First the order of the contract, then the counters into it.
-    let mut stats = Tree::object();
+    let mut stats = Tree::with_room(FIELDS_USUAL);
     stats.set("flow_id", flow.id.as_str());
     stats.set("flow_name", flow.name.as_str());
     stats.set("state", Tree::Null);
     stats.set("health", Tree::Null);
     stats.set("uptime_secs", uptime_secs(&record, now_us));
+    stats.set("input", Tree::with_room(FlowRecord::WORDS));
     stats.set("input.input_type", flow.input.type_name());
     count(
         &mut stats,
+        values.is_some(),
         FlowRecord::FIELDS,
         &record.to_words(),
         flow_code,
@@ -110,14 +137,17 @@ fn of_flow(survey: &Survey, flow: &FlowConfig, now_us: u64) -> Tree {
     stats.set("input.srt_stats", Tree::Null);
     stats.set("input.srt_leg2_stats", Tree::Null);
     let outputs = flow.outputs.iter().map(|output| {
-        let values = values.and_then(|flow| {
-            let mut outputs = flow.outputs.iter();
-            outputs.find(|values| values.output_id == output.id)
-        });
+        let values = values.and_then(|flow| Snapshot::output(flow, &output.id));
         of_output(output, values)
     });
     stats.set("outputs", Tree::List(outputs.collect()));
-    for not_measured in ["tr101290", "media_analysis", "iat", "pdv_jitter_us"] {
+    if flow.media_analysis
+        && let Some(counters) = &survey.counters
+        && let Some(detail) = values.and_then(|values| counters.detail(values))
+    {
+        stats.set("media_analysis", media::analysis(flow, detail));
+    }
+    for not_measured in ANALYSES {
         stats.set_absent(not_measured, Tree::Null);
     }
 
@@ -139,14 +169,15 @@ fn of_flow(survey: &Survey, flow: &FlowConfig, now_us: u64) -> Tree {
     stats
 }
 
-fn of_output(output: &OutputConfig, values: Option<&OutputSnapshot>) -> Tree {
+fn of_output<'a>(output: &'a OutputConfig, values: Option<&OutputSnapshot>) -> Tree<'a> {
     let record = values.map_or_else(OutputRecord::default, |values| values.record);
-    let mut stats = Tree::object();
+    let mut stats = Tree::with_room(FIELDS_USUAL);
     stats.set("output_id", output.id.as_str());
     stats.set("output_name", output.name.as_str());
     stats.set("output_type", output.kind.type_name());
     count(
         &mut stats,
+        values.is_some(),
         OutputRecord::FIELDS,
         &record.to_words(),
         |_, code| endpoint(code),
@@ -158,13 +189,14 @@ fn of_output(output: &OutputConfig, values: Option<&OutputSnapshot>) -> Tree {
 
 /// Puts every counter that has a REST path there.
 fn count(
-    stats: &mut Tree,
-    fields: &[CounterInfo],
+    stats: &mut Tree<'_>,
+    is_live: bool,
+    fields: &'static [CounterInfo],
     words: &[u64],
     code: impl Fn(&CounterInfo, u64) -> Option<&'static str>,
 ) {
     for (row, word) in fields.iter().zip(words) {
-        let Some(path) = row.rest else {
+        let Some(path) = row.rest.filter(|path| is_live || !is_analysis(path)) else {
             continue;
         };
         match row.kind {
@@ -173,9 +205,24 @@ fn count(
                 None => stats.set(path, *word),
             },
             CounterKind::Counter | CounterKind::Gauge => stats.set(path, *word),
+            CounterKind::Flag => stats.set(path, *word != 0),
+            CounterKind::Nanoseconds if *word == ABSENT && path.contains('.') => {}
+            CounterKind::Nanoseconds | CounterKind::Optional if *word == ABSENT => {
+                stats.set(path, Tree::Null);
+            }
+            CounterKind::Nanoseconds => stats.set(path, *word as f64 / 1_000.0),
+            CounterKind::Optional => stats.set(path, *word),
         }
     }
 }
+
+/// Whether a path belongs to what is null while a flow does not run.
+fn is_analysis(path: &str) -> bool {
+    ANALYSES.contains(&path.split('.').next().unwrap_or(path))
+}
+
+/// What is measured of a stream and is null, as a whole, while there is none.
+const ANALYSES: [&str; 5] = ["tr101290", "media_analysis", "iat", "pdv_jitter_us", "mdi"];
 
 /// The text of a code; `None` when no state has it.
 fn flow_code(row: &CounterInfo, code: u64) -> Option<&'static str> {
@@ -205,3 +252,6 @@ fn unix_us() -> u64 {
         u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
     })
 }
+
+/// Room for the fields of a flow or an output.
+const FIELDS_USUAL: usize = 16;

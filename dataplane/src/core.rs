@@ -162,6 +162,8 @@ struct Core {
     buffers: RefCell<PassBuffers>,
     flows: RefCell<BTreeMap<String, Carried>>,
     writer: RefCell<CoreWriter>,
+    /// Scratch of the housekeeping.
+    json: RefCell<Vec<u8>>,
 
     /// Flows that are looked at on every tick.
     busy: RefCell<Vec<Rc<RunningFlow>>>,
@@ -208,6 +210,7 @@ impl Core {
             buffers: RefCell::new(PassBuffers::new()),
             flows: RefCell::new(BTreeMap::new()),
             writer: RefCell::new(writer),
+            json: RefCell::new(Vec::new()),
             busy: RefCell::new(Vec::new()),
             some_busy: Bell::default(),
             quiet: Cell::new(0),

@@ -5,12 +5,16 @@
 //!
 //! * [`input`]: where packets come from, and what is counted about them.
 //! * [`output`]: how packets leave.
+//! * [`analysis`]: what is found out about the stream on its way through.
+//! * [`arrival`]: how regularly packets arrive.
 //! * [`datagrams`]: transport stream of any shape, cut into datagrams of 7 x 188 bytes.
 //! * [`rate`]: bits per second over the last second.
 //! * [`observe`]: state, health and the records for the shared memory.
 //!
 //! A [`Flow`] is built on the control thread, sockets and all, and then moves to its core.
 
+pub mod analysis;
+pub mod arrival;
 pub mod datagrams;
 pub mod input;
 pub mod observe;
@@ -23,6 +27,7 @@ use crate::net::memory::{PACKETS_MAX, Packet, PacketMemory};
 use crate::net::receive::ReceiveBatch;
 use crate::net::send::SendBatch;
 
+use analysis::Analysis;
 use datagrams::TsDatagrams;
 use input::Input;
 use observe::Observer;
@@ -88,13 +93,21 @@ pub struct Flow {
     datagrams: TsDatagrams,
     /// Some output sends transport stream in datagrams that are cut here.
     cuts_datagrams: bool,
+    analysis: Analysis,
     observer: Observer,
 }
 
 impl Flow {
     /// A flow that has carried nothing yet; it starts at `now_ns` (CLOCK_MONOTONIC) and `unix_us`.
     #[must_use]
-    pub fn new(id: String, input: Input, outputs: Vec<Output>, now_ns: u64, unix_us: u64) -> Self {
+    pub fn new(
+        id: String,
+        input: Input,
+        outputs: Vec<Output>,
+        analysis: Analysis,
+        now_ns: u64,
+        unix_us: u64,
+    ) -> Self {
         let cuts_datagrams = outputs.iter().any(Output::takes_ts_datagrams);
         Self {
             id,
@@ -102,6 +115,7 @@ impl Flow {
             outputs,
             datagrams: TsDatagrams::new(),
             cuts_datagrams,
+            analysis,
             observer: Observer::new(now_ns, unix_us),
         }
     }
@@ -116,6 +130,12 @@ impl Flow {
     #[must_use]
     pub const fn input(&self) -> &Input {
         &self.input
+    }
+
+    /// What is found out about its stream.
+    #[must_use]
+    pub const fn analysis(&self) -> &Analysis {
+        &self.analysis
     }
 
     /// Its outputs.
@@ -144,9 +164,13 @@ impl Flow {
             } = buffers;
             self.datagrams.push(memory, packets, ts_datagrams, now_ns);
         }
+        let sent = self.send(buffers, now_ns);
+        // What is already on its way is not held up by being looked at.
+        self.analysis
+            .on_packets(buffers.memory.bytes(), &buffers.packets);
         Pass {
             received: filled.received,
-            sent: self.send(buffers, now_ns),
+            sent,
             more: filled.more,
         }
     }

@@ -106,6 +106,7 @@ fn free_addr() -> SocketAddr {
 fn flow(id: &str, bind_addr: SocketAddr, outputs: &[(&str, &UdpSocket)]) -> FlowSpec {
     FlowSpec {
         id: id.to_owned(),
+        media_analysis: true,
         input: InputSpec::Rtp(RtpInputSpec {
             receive: ReceiveSpec {
                 bind_addr,
@@ -113,6 +114,7 @@ fn flow(id: &str, bind_addr: SocketAddr, outputs: &[(&str, &UdpSocket)]) -> Flow
                 source_addr: None,
             },
             enabled: true,
+            tr07_mode: false,
         }),
         outputs: outputs
             .iter()

@@ -13,6 +13,7 @@ use bilbycast_shm_proto::model::{
     UdpInputSpec, UdpOutputSpec,
 };
 use dataplane::control::open;
+use dataplane::flow::analysis::Analysis;
 use dataplane::flow::{Flow, PassBuffers};
 
 /// Counts allocations of the thread that asks for it.
@@ -94,7 +95,14 @@ fn carry(input: &InputSpec, header: bool, ts_packets: usize, packets: u64) -> u6
         .iter()
         .map(|spec| open::output("f", input, spec).unwrap())
         .collect();
-    let mut flow = Flow::new("f".to_owned(), opened, outputs, 0, 0);
+    let mut flow = Flow::new(
+        "f".to_owned(),
+        opened,
+        outputs,
+        Analysis::new(true, false),
+        0,
+        0,
+    );
     let mut buffers = PassBuffers::new();
     let mut datagram = vec![0; if header { 12 } else { 0 }];
     for _ in 0..ts_packets {
@@ -137,6 +145,7 @@ fn a_running_flow_allocates_nothing_per_packet() {
     let rtp = InputSpec::Rtp(RtpInputSpec {
         receive: receive.clone(),
         enabled: true,
+        tr07_mode: false,
     });
     let udp = InputSpec::Udp(UdpInputSpec { receive });
     assert_eq!(carry(&rtp, true, 7, 60_000), 0, "RTP of 7 x 188");

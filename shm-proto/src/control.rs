@@ -18,7 +18,7 @@ use crate::event::Event;
 use crate::model::FlowSpec;
 
 /// Version of the messages. A data plane refuses another one with [`ControlErrorKind::Version`].
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Longest message body in bytes: 4,096 flows with a dozen outputs of about 150 bytes each fit into one list.
 pub const MESSAGE_BYTES_MAX: usize = 8 << 20;

@@ -16,9 +16,18 @@ pub enum CounterKind {
     Code,
     /// Grows, and starts at 0 when its flow or output starts.
     Counter,
+    /// 0 or 1, shown as false or true.
+    Flag,
     /// Goes up and down.
     Gauge,
+    /// Goes up and down, in nanoseconds, shown in microseconds; [`ABSENT`] when it is not measured.
+    Nanoseconds,
+    /// Goes up and down; [`ABSENT`] when there is none.
+    Optional,
 }
+
+/// What a row of the kinds [`CounterKind::Nanoseconds`] and [`CounterKind::Optional`] holds when there is no value.
+pub const ABSENT: u64 = u64::MAX;
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -148,6 +157,103 @@ record! {
         outputs_bitrate_bps: Gauge;
         /// Packets dropped by all outputs together, removed outputs included
         outputs_packets_dropped: Counter;
+        /// TS packets analyzed
+        tr101290_packets: Counter, rest "tr101290.ts_packets_analyzed",
+            prometheus "bilbycast_edge_tr101290_ts_packets_total";
+        /// PAT sections
+        tr101290_pats: Counter, rest "tr101290.pat_count";
+        /// PMT sections
+        tr101290_pmts: Counter, rest "tr101290.pmt_count";
+        /// 1.1 losses of synchronisation
+        tr101290_sync_losses: Counter, rest "tr101290.sync_loss_count",
+            prometheus "bilbycast_edge_tr101290_sync_losses_total";
+        /// Sync byte errors
+        tr101290_sync_byte_errors: Counter, rest "tr101290.sync_byte_errors",
+            prometheus "bilbycast_edge_tr101290_sync_byte_errors_total";
+        /// Continuity counter errors
+        tr101290_cc_errors: Counter, rest "tr101290.cc_errors",
+            prometheus "bilbycast_edge_tr101290_cc_errors_total";
+        /// PAT timeout errors
+        tr101290_pat_errors: Counter, rest "tr101290.pat_errors",
+            prometheus "bilbycast_edge_tr101290_pat_errors_total";
+        /// PMT timeout errors
+        tr101290_pmt_errors: Counter, rest "tr101290.pmt_errors",
+            prometheus "bilbycast_edge_tr101290_pmt_errors_total";
+        /// Transport error indicator errors
+        tr101290_tei_errors: Counter, rest "tr101290.tei_errors",
+            prometheus "bilbycast_edge_tr101290_tei_errors_total";
+        /// PCR discontinuity errors
+        tr101290_pcr_discontinuity_errors: Counter, rest "tr101290.pcr_discontinuity_errors",
+            prometheus "bilbycast_edge_tr101290_pcr_discontinuity_errors_total";
+        /// PCR accuracy errors
+        tr101290_pcr_accuracy_errors: Counter, rest "tr101290.pcr_accuracy_errors",
+            prometheus "bilbycast_edge_tr101290_pcr_accuracy_errors_total";
+        /// No priority 1 error in the last second
+        tr101290_priority1_ok: Flag, rest "tr101290.priority1_ok",
+            prometheus "bilbycast_edge_tr101290_priority1_ok";
+        /// No priority 2 error in the last second
+        tr101290_priority2_ok: Flag, rest "tr101290.priority2_ok",
+            prometheus "bilbycast_edge_tr101290_priority2_ok";
+        /// The stream carries JPEG XS by VSF TR-07, and the input looks for it
+        tr101290_tr07_compliant: Flag, rest "tr101290.tr07_compliant";
+        /// PID of the JPEG XS stream, when the input looks for one
+        tr101290_jpeg_xs_pid: Optional, rest "tr101290.jpeg_xs_pid";
+        /// 1.6 PID errors
+        tr101290_pid_errors: Counter, rest "tr101290.pid_errors",
+            prometheus "bilbycast_edge_tr101290_pid_errors_total";
+        /// 2.2 CRC errors
+        tr101290_crc_errors: Counter, rest "tr101290.crc_errors",
+            prometheus "bilbycast_edge_tr101290_crc_errors_total";
+        /// 2.3a PCR repetition errors
+        tr101290_pcr_repetition_errors: Counter, rest "tr101290.pcr_repetition_errors",
+            prometheus "bilbycast_edge_tr101290_pcr_repetition_errors_total";
+        /// 2.5 PTS errors
+        tr101290_pts_errors: Counter, rest "tr101290.pts_errors",
+            prometheus "bilbycast_edge_tr101290_pts_errors_total";
+        /// 2.6 CAT errors
+        tr101290_cat_errors: Counter, rest "tr101290.cat_errors",
+            prometheus "bilbycast_edge_tr101290_cat_errors_total";
+        /// 3.1 NIT errors
+        tr101290_nit_errors: Counter, rest "tr101290.nit_errors",
+            prometheus "bilbycast_edge_tr101290_nit_errors_total";
+        /// 3.2 SI repetition errors
+        tr101290_si_repetition_errors: Counter, rest "tr101290.si_repetition_errors",
+            prometheus "bilbycast_edge_tr101290_si_repetition_errors_total";
+        /// 3.4 unreferenced PIDs
+        tr101290_unreferenced_pids: Counter, rest "tr101290.unreferenced_pids",
+            prometheus "bilbycast_edge_tr101290_unreferenced_pids_total";
+        /// 3.5 SDT errors
+        tr101290_sdt_errors: Counter, rest "tr101290.sdt_errors",
+            prometheus "bilbycast_edge_tr101290_sdt_errors_total";
+        /// 3.6 EIT errors
+        tr101290_eit_errors: Counter, rest "tr101290.eit_errors",
+            prometheus "bilbycast_edge_tr101290_eit_errors_total";
+        /// 3.8 TDT errors
+        tr101290_tdt_errors: Counter, rest "tr101290.tdt_errors",
+            prometheus "bilbycast_edge_tr101290_tdt_errors_total";
+        /// No priority 3 error in the last second
+        tr101290_priority3_ok: Flag, rest "tr101290.priority3_ok",
+            prometheus "bilbycast_edge_tr101290_priority3_ok";
+        /// Null packets
+        tr101290_null_packets: Counter, rest "tr101290.null_packets",
+            prometheus "bilbycast_edge_tr101290_null_packets_total";
+        /// Packets with a scrambled payload
+        tr101290_scrambled_packets: Counter, rest "tr101290.scrambled_packets",
+            prometheus "bilbycast_edge_tr101290_scrambled_packets_total";
+        /// Shortest inter-arrival time of the last second in microseconds
+        iat_min: Nanoseconds, rest "iat.min_us", prometheus "bilbycast_edge_flow_iat_min_us";
+        /// Longest inter-arrival time of the last second in microseconds
+        iat_max: Nanoseconds, rest "iat.max_us", prometheus "bilbycast_edge_flow_iat_max_us";
+        /// Average inter-arrival time in microseconds
+        iat_avg: Nanoseconds, rest "iat.avg_us", prometheus "bilbycast_edge_flow_iat_avg_us";
+        /// PDV jitter in microseconds
+        pdv_jitter: Nanoseconds, rest "pdv_jitter_us", prometheus "bilbycast_edge_flow_pdv_jitter_us";
+        /// Media delivery index: delay factor of the last second in microseconds (RFC 4445)
+        mdi_delay_factor_us: Optional, rest "mdi.delay_factor_us",
+            prometheus "bilbycast_edge_flow_mdi_delay_factor_us";
+        /// Media delivery index: packets lost in the last second (RFC 4445)
+        mdi_media_loss_rate: Optional, rest "mdi.media_loss_rate",
+            prometheus "bilbycast_edge_flow_mdi_media_loss_rate";
     }
 }
 

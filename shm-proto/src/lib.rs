@@ -4,6 +4,7 @@
 //! * [`control`]: the messages on the Unix socket and their framing.
 //! * [`counters`]: the one table of everything that is counted; the shared-memory layout, the REST fields and the
 //!   Prometheus families derive from it.
+//! * [`detail`]: what is in a flow's stream.
 //! * [`event`]: what happened, for people.
 //! * [`shm`]: the shared memory: its layout, its single writer per core, and its readers.
 //! * [`paths`]: where socket and shared memory are found when nobody says.
@@ -16,6 +17,7 @@
 
 pub mod control;
 pub mod counters;
+pub mod detail;
 pub mod event;
 pub mod model;
 pub mod paths;

@@ -28,6 +28,8 @@ pub const PAYLOAD_TYPE_MP2T: u8 = 33;
 pub struct FlowSpec {
     /// Unique on the node.
     pub id: String,
+    /// Elementary streams are looked into: codecs, sizes, rates.
+    pub media_analysis: bool,
     /// Where the packets come from.
     pub input: InputSpec,
     /// Where they go, in the order of the configuration.
@@ -73,6 +75,8 @@ pub struct RtpInputSpec {
     pub receive: ReceiveSpec,
     /// False: nothing is bound or joined and the input is `idle` (NMOS `master_enable` and `rtp_enabled`).
     pub enabled: bool,
+    /// JPEG XS by VSF TR-07 is reported.
+    pub tr07_mode: bool,
 }
 
 /// A raw UDP input.

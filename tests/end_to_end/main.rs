@@ -19,4 +19,5 @@ mod marking_and_headers;
 mod multicast;
 mod neighbours;
 mod quiet_node;
+mod schemathesis;
 mod test_source;

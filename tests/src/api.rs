@@ -49,6 +49,12 @@ impl Api {
         Self::new(address.parse().expect("made from an address"))
     }
 
+    /// The URL of `path`, for programs that ask the API on their own.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
     /// Sends a request with any body.
     ///
     /// # Errors
@@ -62,7 +68,7 @@ impl Api {
     ) -> Result<Answer, ureq::Error> {
         let request = Request::builder()
             .method(method.clone())
-            .uri(format!("{}{path}", self.base))
+            .uri(self.url(path))
             .header("content-type", "application/json");
         let mut response = match body {
             Some(body) => self.agent.run(request.body(body.to_owned())?)?,

@@ -164,6 +164,7 @@ const REPLY_MAX: Duration = Duration::from_secs(5);
 fn rtp_flow(flow_id: &str, input: SocketAddrV4, output: SocketAddrV4) -> FlowSpec {
     FlowSpec {
         id: flow_id.to_owned(),
+        media_analysis: true,
         input: InputSpec::Rtp(RtpInputSpec {
             receive: ReceiveSpec {
                 bind_addr: input.into(),
@@ -171,6 +172,7 @@ fn rtp_flow(flow_id: &str, input: SocketAddrV4, output: SocketAddrV4) -> FlowSpe
                 source_addr: None,
             },
             enabled: true,
+            tr07_mode: false,
         }),
         outputs: vec![OutputSpec {
             id: "output".to_owned(),

@@ -1,4 +1,5 @@
-//! Request bodies: JSON whatever the `Content-Type` says, bounded in size, in time, and in sum over all clients.
+//! Request bodies, bounded in size, in time, and in sum over all clients. Most are JSON whatever the `Content-Type`
+//! says.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,7 +22,14 @@ pub(super) const BODY_BYTES_MAX: usize = 8 << 20;
 pub(super) struct JsonBody {
     /// What it says.
     pub(super) value: Value,
-    _bytes: Vec<OwnedSemaphorePermit>,
+    _budget: Vec<OwnedSemaphorePermit>,
+}
+
+/// A body as it came. It counts against the budget until it is dropped, and is never printed: it may hold a secret.
+pub(super) struct RawBody {
+    /// What it says.
+    pub(super) bytes: Vec<u8>,
+    budget: Vec<OwnedSemaphorePermit>,
 }
 
 /// Memory for bodies of all clients together.
@@ -39,35 +47,58 @@ impl FromRequest for JsonBody {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let announced = request
-            .headers()
-            .get(header::CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        let budget = request
-            .app_data::<web::Data<BodyBudget>>()
-            .map(|budget| BodyBudget::clone(budget));
-        let payload = payload.take();
+        let body = read(request, payload.take(), BODY_BYTES_MAX);
         Box::pin(async move {
-            if announced.is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64) {
-                return Err(too_large());
-            }
-            let budget = budget.unwrap_or_default();
-            let read = tokio::time::timeout(BODY_TIMEOUT, read(payload, &budget));
-            match read.await {
-                Ok(body) => body,
-                Err(_) => Err(ApiError::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    format!(
-                        "the request body was not complete after {} s",
-                        BODY_TIMEOUT.as_secs()
-                    ),
-                )),
-            }
+            let RawBody { bytes, budget } = body.await?;
+            let value = serde_json::from_slice(&bytes).map_err(|error| {
+                let message = format!("the request body is not valid JSON: {error}");
+                ApiError::new(StatusCode::BAD_REQUEST, message)
+            })?;
+            Ok(Self {
+                value,
+                _budget: budget,
+            })
         })
     }
 }
 
-async fn read(mut payload: Payload, budget: &BodyBudget) -> Result<JsonBody, ApiError> {
+/// Reads the body of `request`, which may have `bytes_max` bytes.
+pub(super) fn read(
+    request: &HttpRequest,
+    payload: Payload,
+    bytes_max: usize,
+) -> impl Future<Output = Result<RawBody, ApiError>> + use<> {
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let budget = request
+        .app_data::<web::Data<BodyBudget>>()
+        .map(|budget| BodyBudget::clone(budget));
+    async move {
+        if announced.is_some_and(|bytes| bytes > bytes_max as u64) {
+            return Err(too_large(bytes_max));
+        }
+        let budget = budget.unwrap_or_default();
+        let collected = collect(payload, &budget, bytes_max);
+        match tokio::time::timeout(BODY_TIMEOUT, collected).await {
+            Ok(body) => body,
+            Err(_) => Err(ApiError::new(
+                StatusCode::REQUEST_TIMEOUT,
+                format!(
+                    "the request body was not complete after {} s",
+                    BODY_TIMEOUT.as_secs()
+                ),
+            )),
+        }
+    }
+}
+
+async fn collect(
+    mut payload: Payload,
+    budget: &BodyBudget,
+    bytes_max: usize,
+) -> Result<RawBody, ApiError> {
     let mut bytes = Vec::new();
     let mut permits = Vec::new();
     while let Some(chunk) = payload.next().await {
@@ -75,8 +106,8 @@ async fn read(mut payload: Payload, budget: &BodyBudget) -> Result<JsonBody, Api
             let message = format!("the request body could not be read: {error}");
             ApiError::new(StatusCode::BAD_REQUEST, message)
         })?;
-        if bytes.len() + chunk.len() > BODY_BYTES_MAX {
-            return Err(too_large());
+        if bytes.len() + chunk.len() > bytes_max {
+            return Err(too_large(bytes_max));
         }
         let wanted = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
         match Arc::clone(&budget.0).try_acquire_many_owned(wanted) {
@@ -90,20 +121,16 @@ async fn read(mut payload: Payload, budget: &BodyBudget) -> Result<JsonBody, Api
         }
         bytes.extend_from_slice(&chunk);
     }
-    let value = serde_json::from_slice(&bytes).map_err(|error| {
-        let message = format!("the request body is not valid JSON: {error}");
-        ApiError::new(StatusCode::BAD_REQUEST, message)
-    })?;
-    Ok(JsonBody {
-        value,
-        _bytes: permits,
+    Ok(RawBody {
+        bytes,
+        budget: permits,
     })
 }
 
-fn too_large() -> ApiError {
+fn too_large(bytes_max: usize) -> ApiError {
     ApiError::new(
         StatusCode::PAYLOAD_TOO_LARGE,
-        format!("the request body exceeds the limit of {BODY_BYTES_MAX} bytes"),
+        format!("the request body exceeds the limit of {bytes_max} bytes"),
     )
 }
 

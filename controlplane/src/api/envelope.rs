@@ -33,6 +33,14 @@ pub(super) fn nothing() -> HttpResponse {
     data(())
 }
 
+/// The answer that says why not.
+pub(super) fn failure(status: StatusCode, error: &str) -> HttpResponse {
+    HttpResponse::build(status).json(Failure {
+        success: false,
+        error,
+    })
+}
+
 /// An error as HTTP says it.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -53,10 +61,7 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        HttpResponse::build(self.status).json(Failure {
-            success: false,
-            error: &self.message,
-        })
+        failure(self.status, &self.message)
     }
 }
 

@@ -10,6 +10,16 @@ pub(super) async fn all(node: web::Data<Node>) -> HttpResponse {
     data(stats::all(&node.survey()))
 }
 
+pub(super) async fn pids(
+    node: web::Data<Node>,
+    flow_id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    match stats::pids(&node.survey(), &flow_id) {
+        Some(pids) => Ok(data(pids)),
+        None => Err(NodeError::FlowNotFound(flow_id.into_inner()).into()),
+    }
+}
+
 pub(super) async fn one(
     node: web::Data<Node>,
     flow_id: web::Path<String>,

@@ -93,6 +93,11 @@ pub struct FieldError {
 pub enum Problem {
     /// It must be there.
     Missing,
+    /// It must be there because of what else is there.
+    Required {
+        /// What demands it: `relay mode`.
+        by: String,
+    },
     /// It has another type or lies outside its range.
     Unexpected {
         /// The value, shortened.
@@ -114,6 +119,13 @@ pub enum Problem {
     },
     /// It is legal, and this version cannot carry it out.
     Unsupported,
+    /// It names a type that is legal and that this version cannot run.
+    UnsupportedType {
+        /// `input` or `output`.
+        of: &'static str,
+        /// The type.
+        type_name: &'static str,
+    },
 }
 
 impl Problem {
@@ -134,29 +146,38 @@ impl Problem {
     }
 }
 
+impl FieldError {
+    /// Field and problem alone, for an answer to somebody who sent one object: `name is missing`.
+    #[must_use]
+    pub fn bare(&self) -> String {
+        let field = &self.field;
+        match &self.problem {
+            Problem::Missing => format!("{field} is missing"),
+            Problem::Required { by } => format!("{field} is required for {by}"),
+            Problem::Rule { found, rule } => format!("{field} is {found}; {rule}"),
+            Problem::Secret { expected } => {
+                format!("{field} has a value that is not shown, expected {expected}")
+            }
+            Problem::Unexpected { found, expected } => {
+                format!("{field} is {found}, expected {expected}")
+            }
+            Problem::Unsupported => {
+                format!("{field} is set, and this version cannot carry it out; leave it out")
+            }
+            Problem::UnsupportedType { of, type_name } => {
+                format!("{of} type '{type_name}' cannot be run by this version")
+            }
+        }
+    }
+}
+
 impl fmt::Display for FieldError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Place { owner, .. } = &self.place;
         if !owner.is_empty() {
             write!(out, "{owner}: ")?;
         }
-        write!(out, "{} ", self.field)?;
-        match &self.problem {
-            Problem::Missing => write!(out, "is missing")?,
-            Problem::Unexpected { found, expected } => {
-                write!(out, "is {found}, expected {expected}")?;
-            }
-            Problem::Secret { expected } => {
-                write!(out, "has a value that is not shown, expected {expected}")?;
-            }
-            Problem::Rule { found, rule } => write!(out, "is {found}; {rule}")?,
-            Problem::Unsupported => {
-                write!(
-                    out,
-                    "is set, and this version cannot carry it out; leave it out"
-                )?;
-            }
-        }
+        out.write_str(&self.bare())?;
         let path = self.place.path_of(&self.field);
         if path == self.field {
             Ok(())

@@ -3,14 +3,32 @@
 //! Defaults are not filled in (but for `enabled` and `media_analysis`), so that the API returns what the operator
 //! wrote; [`super::spec`] fills them in on the way to the data plane.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+mod manager;
+mod nmos;
+mod packet;
+mod secret;
+mod server;
+mod srt;
+mod stream;
+mod tunnel;
+
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use bilbycast_shm_proto::model::PAYLOAD_TYPE_MP2T;
+
+pub use manager::*;
+pub use nmos::*;
+pub use packet::*;
+pub(super) use secret::shown_url;
+pub use secret::{Credential, MediaUrl, Secret};
+pub use server::*;
+pub use srt::*;
+pub use stream::*;
+pub(super) use tunnel::tunnel_owner;
+pub use tunnel::{TunnelConfig, TunnelDirection, TunnelMode, TunnelProtocol, TunnelSecrets};
 
 /// The only schema version.
 pub const VERSION: u32 = 1;
@@ -22,6 +40,8 @@ pub const FLOWS_MAX: usize = 4_096;
 pub const LISTEN_PORT_DEFAULT: u16 = 8080;
 
 /// The whole configuration (configuration.md 2).
+///
+/// Serialised, it is what `config.json` holds and what the API shows: infrastructure secrets are left out.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AppConfig {
     /// [`VERSION`].
@@ -39,17 +59,17 @@ pub struct AppConfig {
     /// The status page; absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monitor: Option<MonitorConfig>,
-    /// The manager link, kept as it was written.
+    /// The manager link.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub manager: Option<Opaque>,
+    pub manager: Option<ManagerConfig>,
     /// NMOS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nmos: Option<NmosConfig>,
     /// The flows; ids are unique.
     pub flows: Vec<FlowConfig>,
-    /// Tunnels, kept as they were written.
+    /// The tunnels; ids are unique.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tunnels: Vec<Opaque>,
+    pub tunnels: Vec<TunnelConfig>,
 }
 
 impl AppConfig {
@@ -89,93 +109,6 @@ impl AppConfig {
     }
 }
 
-/// Fields of `manager` that never leave the node (configuration.md 1.2).
-pub(super) const MANAGER_SECRETS: [&str; 2] = ["registration_token", "node_secret"];
-
-/// Fields of a tunnel that never leave the node (configuration.md 1.2).
-pub(super) const TUNNEL_SECRETS: [&str; 5] = [
-    "tunnel_encryption_key",
-    "tunnel_bind_secret",
-    "tunnel_psk",
-    "tls_cert_pem",
-    "tls_key_pem",
-];
-
-/// A section that this version keeps and does not interpret. It may hold secrets, so it is never printed.
-#[derive(Clone, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct Opaque(pub Map<String, Value>);
-
-impl fmt::Debug for Opaque {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Opaque(..)")
-    }
-}
-
-/// The API listener (configuration.md 3.1).
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ServerConfig {
-    /// Address to bind.
-    pub listen_addr: IpAddr,
-    /// Port, 1-65535.
-    pub listen_port: u16,
-    /// TLS, kept as it was written; secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Opaque>,
-    /// Authentication, kept as it was written; secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub auth: Option<Opaque>,
-}
-
-/// The listener of the status page (configuration.md 3.4).
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct MonitorConfig {
-    /// Address to bind.
-    pub listen_addr: IpAddr,
-    /// Port, 1-65535.
-    pub listen_port: u16,
-}
-
-/// NMOS (configuration.md 3.8).
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct NmosConfig {
-    /// False: nothing is served, announced or registered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub enabled: Option<bool>,
-    /// How a registry is found.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub registration: Option<NmosRegistration>,
-    /// Names of network interfaces.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub interfaces: Option<Vec<String>>,
-    /// Name or address in every endpoint.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
-    /// Payload type of TS that this node wraps, 0-127.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rtp_payload_type: Option<u8>,
-    /// Whether NMOS routes need a token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub require_auth: Option<bool>,
-}
-
-/// How an NMOS registry is found.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct NmosRegistration {
-    /// `mdns`, `unicast`, `static` or `off`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mode: Option<String>,
-    /// DNS domain of `unicast`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub domain: Option<String>,
-    /// DNS server of `unicast`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dns_server: Option<SocketAddr>,
-    /// Registration API of `static`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-}
-
 /// A flow (configuration.md 4).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FlowConfig {
@@ -210,12 +143,22 @@ impl FlowConfig {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum InputConfig {
+    /// RTMP server.
+    Rtmp(RtmpInputConfig),
     /// RTP.
     Rtp(Box<RtpInputConfig>),
+    /// RTSP client.
+    Rtsp(RtspInputConfig),
+    /// SRT.
+    Srt(Box<SrtInputConfig>),
     /// The built-in source.
     Test(TestInputConfig),
     /// Raw UDP.
     Udp(UdpInputConfig),
+    /// WHIP server.
+    Webrtc(WebrtcInputConfig),
+    /// WHEP client.
+    Whep(WhepInputConfig),
 }
 
 impl InputConfig {
@@ -223,9 +166,14 @@ impl InputConfig {
     #[must_use]
     pub const fn type_name(&self) -> &'static str {
         match self {
+            Self::Rtmp(_) => "rtmp",
             Self::Rtp(_) => "rtp",
+            Self::Rtsp(_) => "rtsp",
+            Self::Srt(_) => "srt",
             Self::Test(_) => "test",
             Self::Udp(_) => "udp",
+            Self::Webrtc(_) => "webrtc",
+            Self::Whep(_) => "whep",
         }
     }
 
@@ -238,105 +186,14 @@ impl InputConfig {
                 rtp.master_enable.unwrap_or(true)
                     && (rtp.receive.is_on() || leg_2.is_some_and(|leg_2| leg_2.receive.is_on()))
             }
-            Self::Test(_) | Self::Udp(_) => true,
+            Self::Rtmp(_)
+            | Self::Rtsp(_)
+            | Self::Srt(_)
+            | Self::Test(_)
+            | Self::Udp(_)
+            | Self::Webrtc(_)
+            | Self::Whep(_) => true,
         }
-    }
-}
-
-/// What one leg receives; addresses of one family.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ReceiveConfig {
-    /// Address or group, and port.
-    pub bind_addr: SocketAddr,
-    /// Address of the interface for a join.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub interface_addr: Option<IpAddr>,
-    /// Source of a source-specific join.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source_addr: Option<IpAddr>,
-    /// RTP only: whether this leg receives.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rtp_enabled: Option<bool>,
-}
-
-impl ReceiveConfig {
-    /// False: this leg is switched off.
-    pub(super) fn is_on(&self) -> bool {
-        self.rtp_enabled.unwrap_or(true)
-    }
-}
-
-/// RTP input (configuration.md 5.1).
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RtpInputConfig {
-    /// Leg 1.
-    #[serde(flatten)]
-    pub receive: ReceiveConfig,
-    /// ST 2022-1 decoding.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fec_decode: Option<FecConfig>,
-    /// Whether TR-07 is reported.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tr07_mode: Option<bool>,
-    /// Sources that may send; absent: all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allowed_sources: Option<Vec<IpAddr>>,
-    /// Payload types that may come, 0-127; absent: all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allowed_payload_types: Option<Vec<u8>>,
-    /// Policer in Mb/s, above 0, at most 10,000.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_bitrate_mbps: Option<f64>,
-    /// ST 2022-7 leg 2.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub redundancy: Option<InputRedundancy>,
-    /// NMOS: whether any leg receives.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub master_enable: Option<bool>,
-}
-
-/// Leg 2 of an RTP input (configuration.md 7.2).
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct InputRedundancy {
-    /// What it receives.
-    #[serde(flatten)]
-    pub receive: ReceiveConfig,
-    /// Merge buffer in milliseconds, 1-2000.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path_differential_ms: Option<u32>,
-}
-
-/// Raw UDP input (configuration.md 5.2).
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct UdpInputConfig {
-    /// What it receives; `rtp_enabled` is never set.
-    #[serde(flatten)]
-    pub receive: ReceiveConfig,
-}
-
-/// The built-in test source.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct TestInputConfig {
-    /// Rate of the multiplex in Mb/s, 0.3-10,000; absent: 10.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bitrate_mbps: Option<f64>,
-}
-
-/// ST 2022-1 (configuration.md 7.3).
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct FecConfig {
-    /// L, 1-20.
-    pub columns: u8,
-    /// D, 4-20.
-    pub rows: u8,
-}
-
-impl FecConfig {
-    /// Whether the matrix lies outside what the standard allows (configuration.md 7.3).
-    #[must_use]
-    pub fn is_beyond_the_standard(&self) -> bool {
-        //= ST 2022-1 5: L * D at most 100, and at least 4 columns when both dimensions are used.
-        u16::from(self.columns) * u16::from(self.rows) > 100 || self.columns < 4
     }
 }
 
@@ -373,10 +230,18 @@ pub(super) fn output_owner(id: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum OutputKindConfig {
+    /// HLS push.
+    Hls(HlsOutputConfig),
+    /// RTMP client.
+    Rtmp(RtmpOutputConfig),
     /// RTP.
     Rtp(Box<RtpOutputConfig>),
+    /// SRT.
+    Srt(Box<SrtOutputConfig>),
     /// Raw TS.
     Udp(SendConfig),
+    /// WHIP client or WHEP server.
+    Webrtc(WebrtcOutputConfig),
 }
 
 impl OutputKindConfig {
@@ -384,8 +249,12 @@ impl OutputKindConfig {
     #[must_use]
     pub const fn type_name(&self) -> &'static str {
         match self {
+            Self::Hls(_) => "hls",
+            Self::Rtmp(_) => "rtmp",
             Self::Rtp(_) => "rtp",
+            Self::Srt(_) => "srt",
             Self::Udp(_) => "udp",
+            Self::Webrtc(_) => "webrtc",
         }
     }
 
@@ -398,53 +267,7 @@ impl OutputKindConfig {
                 rtp.master_enable.unwrap_or(true)
                     && (rtp.send.is_on() || leg_2.is_some_and(SendConfig::is_on))
             }
-            Self::Udp(_) => true,
+            Self::Hls(_) | Self::Rtmp(_) | Self::Srt(_) | Self::Udp(_) | Self::Webrtc(_) => true,
         }
     }
-}
-
-/// Where one leg sends; addresses of one family.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SendConfig {
-    /// Address or group, and port.
-    pub dest_addr: SocketAddr,
-    /// Local address; absent: the kernel chooses.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bind_addr: Option<SocketAddr>,
-    /// Address of the interface for multicast.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub interface_addr: Option<IpAddr>,
-    /// 0-63; absent: 46, on leg 2 that of leg 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dscp: Option<u8>,
-    /// RTP only: whether this leg sends.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rtp_enabled: Option<bool>,
-}
-
-impl SendConfig {
-    /// False: this leg is switched off.
-    pub(super) fn is_on(&self) -> bool {
-        self.rtp_enabled.unwrap_or(true)
-    }
-}
-
-/// RTP output (configuration.md 6.1).
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RtpOutputConfig {
-    /// Leg 1.
-    #[serde(flatten)]
-    pub send: SendConfig,
-    /// ST 2022-1 encoding.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fec_encode: Option<FecConfig>,
-    /// ST 2022-7 leg 2.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub redundancy: Option<SendConfig>,
-    /// Rewrites the payload type, 0-127.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub payload_type: Option<u8>,
-    /// NMOS: whether any leg sends.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub master_enable: Option<bool>,
 }

@@ -1,19 +1,33 @@
 //! From a JSON document to a legal configuration.
 
+mod environment;
 mod flow;
 mod input;
 mod kept;
 mod leg;
-mod node;
+mod manager;
+mod nmos;
 mod output;
+mod server;
+mod srt;
+mod srt_filter;
+mod stream;
+mod tunnel;
+mod url;
+mod webrtc;
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
 use super::error::{ConfigError, FieldError, Place, Problem};
-use super::model::{AppConfig, FLOWS_MAX, FlowConfig, OutputConfig, VERSION, flow_owner};
+use super::model::{
+    AppConfig, FLOWS_MAX, FlowConfig, OutputConfig, TunnelConfig, VERSION, flow_owner,
+};
 use super::raw::{Object, UnknownFields};
+
+pub use environment::Environment;
 
 /// A legal value, and what in its document nobody knows.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +38,7 @@ pub struct Parsed<T> {
     pub unknown: UnknownFields,
 }
 
-/// The whole configuration.
+/// The whole configuration, in the environment of this process.
 ///
 /// What may be left out because it never leaves the node, so that an answer of the API can be sent back, is taken from
 /// `current`: `node_id`, `server.auth`, `server.tls`, and the secrets of the manager link and of each tunnel with the
@@ -34,6 +48,19 @@ pub struct Parsed<T> {
 ///
 /// [`ConfigError::Field`] for the first field that is wrong.
 pub fn parse_app(document: Value, current: &AppConfig) -> Result<Parsed<AppConfig>, ConfigError> {
+    parse_app_in(document, current, Environment::of_this_process())
+}
+
+/// As [`parse_app`], in an `environment` of the caller's choice.
+///
+/// # Errors
+///
+/// As [`parse_app`].
+pub fn parse_app_in(
+    document: Value,
+    current: &AppConfig,
+    environment: Environment,
+) -> Result<Parsed<AppConfig>, ConfigError> {
     let mut unknown = UnknownFields::default();
     let mut object = Object::new(document, Place::default())?;
     let version = object.integer("version", VERSION..=VERSION)?;
@@ -44,12 +71,17 @@ pub fn parse_app(document: Value, current: &AppConfig) -> Result<Parsed<AppConfi
             .unwrap_or(current.node_id),
         device_name: object.text("device_name", 0..=NAME_CHARS_MAX)?,
         setup_enabled: object.flag("setup_enabled")?,
-        server: node::server(&mut object, &current.server, &mut unknown)?,
-        monitor: node::monitor(&mut object, &mut unknown)?,
-        manager: kept::manager(&mut object, current.manager.as_ref(), &mut unknown)?,
-        nmos: node::nmos(&mut object, &mut unknown)?,
+        server: server::server(&mut object, &current.server, &mut unknown)?,
+        monitor: server::monitor(&mut object, &mut unknown)?,
+        manager: manager::manager(
+            &mut object,
+            current.manager.as_ref(),
+            environment,
+            &mut unknown,
+        )?,
+        nmos: nmos::nmos(&mut object, &mut unknown)?,
         flows: flows(&mut object, &mut unknown)?,
-        tunnels: kept::tunnels(&mut object, &current.tunnels, &mut unknown)?,
+        tunnels: tunnel::tunnels(&mut object, &current.tunnels, &mut unknown)?,
     };
     object.finish(&mut unknown);
     Ok(Parsed { value, unknown })
@@ -90,11 +122,33 @@ pub fn parse_output(document: Value, flow_id: &str) -> Result<Parsed<OutputConfi
     Ok(Parsed { value, unknown })
 }
 
+/// A tunnel, the body of a POST to the tunnels.
+///
+/// Whether the node has room for it and no tunnel with the same id is for the caller to see.
+///
+/// # Errors
+///
+/// [`ConfigError::Field`] for the first field that is wrong; [`FieldError::bare`] is the text of the API.
+pub fn parse_tunnel(document: Value) -> Result<Parsed<TunnelConfig>, ConfigError> {
+    let mut unknown = UnknownFields::default();
+    let value = tunnel::tunnel(Object::new(document, Place::default())?, &mut unknown)?;
+    Ok(Parsed { value, unknown })
+}
+
 /// Longest name, in characters (configuration.md 17).
 const NAME_CHARS_MAX: usize = 256;
 
 /// Longest URL, in characters (configuration.md 17).
 const URL_CHARS_MAX: usize = 2_048;
+
+/// Longest token, in characters (configuration.md 17).
+const TOKEN_CHARS_MAX: usize = 4_096;
+
+/// Lengths of a credential of a flow that has no rule of its own, in characters.
+const CREDENTIAL_CHARS: RangeInclusive<usize> = 1..=TOKEN_CHARS_MAX;
+
+/// Timeouts and delays in seconds: none that ends at once, and none beyond a day.
+const SECONDS: RangeInclusive<u64> = 1..=86_400;
 
 fn flows(object: &mut Object, unknown: &mut UnknownFields) -> Result<Vec<FlowConfig>, ConfigError> {
     let values = object.list("flows")?.unwrap_or_default();

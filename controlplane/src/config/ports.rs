@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use super::error::ConfigError;
 use super::model::{
     AppConfig, FlowConfig, InputConfig, OutputConfig, OutputKindConfig, ReceiveConfig, SendConfig,
+    SrtLegConfig, TunnelConfig, TunnelDirection, TunnelMode, TunnelProtocol,
 };
 
 /// Two sockets would want the same port.
@@ -35,9 +36,9 @@ pub struct Claim {
 /// Protocols that count ports independently.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Transport {
-    /// TCP: the API and the status page.
+    /// TCP: the API, the status page, RTMP servers and tunnels.
     Tcp,
-    /// UDP: the flows.
+    /// UDP: flows and tunnels.
     Udp,
 }
 
@@ -70,9 +71,10 @@ impl std::error::Error for PortConflict {}
 /// Checks that no two sockets of the node would want the same port.
 ///
 /// Compared are the API, the status page, and of every flow for which `counts` holds (those that are enabled or run)
-/// the inputs with their FEC ports P + 2 and P + 4 and the outputs with a port of their own, on both legs. A leg that
-/// is switched off binds nothing. A wildcard overlaps every address of its family; port 0 never collides; joins of
-/// groups never collide with each other. Takes time in proportion to the number of sockets, whatever they ask for.
+/// the inputs with their FEC ports P + 2 and P + 4 and the outputs with a port of their own, on both legs, and the
+/// tunnels that are enabled. A leg that is switched off binds nothing. A wildcard overlaps every address of its
+/// family; port 0 never collides; joins of groups never collide with each other. Takes time in proportion to the
+/// number of sockets, whatever they ask for.
 ///
 /// # Errors
 ///
@@ -94,6 +96,9 @@ pub fn check_ports(
             ports.claim_output(flow, output)?;
         }
     }
+    for tunnel in config.tunnels.iter().filter(|tunnel| tunnel.is_enabled()) {
+        ports.claim_tunnel(tunnel)?;
+    }
     Ok(())
 }
 
@@ -104,6 +109,7 @@ enum Owner<'a> {
     Input(&'a FlowConfig, Leg),
     Monitor,
     Output(&'a FlowConfig, &'a OutputConfig, Leg),
+    Tunnel(&'a TunnelConfig),
 }
 
 /// A leg of ST 2022-7.
@@ -131,6 +137,7 @@ impl fmt::Display for Owner<'_> {
             Self::Output(flow, output, leg) => {
                 write!(out, "{}, {}{leg}", flow.owner(), output.owner())
             }
+            Self::Tunnel(tunnel) => out.write_str(&tunnel.owner()),
         }
     }
 }
@@ -177,7 +184,20 @@ impl<'a> Ports<'a> {
                     None => Ok(()),
                 }
             }
-            InputConfig::Test(_) => Ok(()),
+            InputConfig::Rtmp(rtmp) => self.claim(
+                Transport::Tcp,
+                Owner::Input(flow, Leg::One),
+                "listen_addr",
+                rtmp.listen_addr,
+            ),
+            InputConfig::Srt(srt) => {
+                let leg_2 = srt.redundancy.as_ref().map(|leg_2| &leg_2.leg);
+                self.claim_srt(|leg| Owner::Input(flow, leg), &srt.leg, leg_2)
+            }
+            InputConfig::Rtsp(_)
+            | InputConfig::Test(_)
+            | InputConfig::Webrtc(_)
+            | InputConfig::Whep(_) => Ok(()),
             InputConfig::Udp(udp) => {
                 self.claim_receive(Owner::Input(flow, Leg::One), &udp.receive, false)
             }
@@ -216,12 +236,52 @@ impl<'a> Ports<'a> {
     ) -> Result<(), ConfigError> {
         let (leg_1, leg_2) = match &output.kind {
             OutputKindConfig::Rtp(rtp) => (&rtp.send, rtp.redundancy.as_ref()),
+            OutputKindConfig::Srt(srt) => {
+                let owner = |leg| Owner::Output(flow, output, leg);
+                return self.claim_srt(owner, &srt.leg, srt.redundancy.as_ref());
+            }
             OutputKindConfig::Udp(send) => (send, None),
+            OutputKindConfig::Hls(_) | OutputKindConfig::Rtmp(_) | OutputKindConfig::Webrtc(_) => {
+                return Ok(());
+            }
         };
         self.claim_send(Owner::Output(flow, output, Leg::One), leg_1)?;
         match leg_2 {
             Some(leg_2) => self.claim_send(Owner::Output(flow, output, Leg::Two), leg_2),
             None => Ok(()),
+        }
+    }
+
+    /// Every mode binds `local_addr`; that of a caller usually has port 0.
+    fn claim_srt(
+        &mut self,
+        owner: impl Fn(Leg) -> Owner<'a>,
+        leg_1: &SrtLegConfig,
+        leg_2: Option<&SrtLegConfig>,
+    ) -> Result<(), ConfigError> {
+        for (leg, config) in [(Leg::One, Some(leg_1)), (Leg::Two, leg_2)] {
+            if let Some(config) = config {
+                self.claim(Transport::Udp, owner(leg), "local_addr", config.local_addr)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn claim_tunnel(&mut self, tunnel: &'a TunnelConfig) -> Result<(), ConfigError> {
+        let owner = Owner::Tunnel(tunnel);
+        let transport = match tunnel.protocol {
+            TunnelProtocol::Tcp => Transport::Tcp,
+            TunnelProtocol::Udp => Transport::Udp,
+        };
+        if tunnel.direction == TunnelDirection::Egress {
+            return self.claim(transport, owner, "local_addr", tunnel.local_addr);
+        }
+        match tunnel.direct_listen_addr {
+            // QUIC runs over UDP, whatever the tunnel carries.
+            Some(address) if tunnel.mode == TunnelMode::Direct => {
+                self.claim(Transport::Udp, owner, "direct_listen_addr", address)
+            }
+            _ => Ok(()),
         }
     }
 

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use super::error::{ConfigError, FieldError, Place, Problem};
+use super::model::{Credential, Secret};
 
 /// Paths of fields that nobody knows (configuration.md 9.3).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -97,15 +98,6 @@ impl Object {
         self.fields.insert(field.to_owned(), value);
     }
 
-    /// What stands in the document under these names, for a section that is kept as it was written.
-    pub(super) fn kept(&self, fields: &[&str]) -> Map<String, Value> {
-        let given = fields.iter().filter_map(|field| {
-            let value = self.fields.get(*field).filter(|value| !value.is_null())?;
-            Some(((*field).to_owned(), value.clone()))
-        });
-        given.collect()
-    }
-
     pub(super) fn error(&self, field: &str, problem: Problem) -> ConfigError {
         FieldError {
             place: self.place.clone(),
@@ -141,22 +133,39 @@ impl Object {
         field: &str,
         chars: RangeInclusive<usize>,
     ) -> Result<Option<String>, ConfigError> {
-        let expected = || {
-            format!(
-                "a string of {} to {} characters",
-                chars.start(),
-                chars.end()
-            )
-        };
         match self.value(field) {
             None => Ok(None),
             Some(Value::String(text)) if chars.contains(&text.chars().count()) => Ok(Some(text)),
-            Some(other) => Err(self.error(field, Problem::unexpected(&other, expected()))),
+            Some(other) => Err(self.error(field, Problem::unexpected(&other, text_of(&chars)))),
         }
     }
 
-    /// A string of so many characters that no message may show.
+    /// An infrastructure secret, which no message may show.
     pub(super) fn secret(
+        &mut self,
+        field: &str,
+        expected: &str,
+        is_legal: impl Fn(&str) -> bool,
+    ) -> Result<Option<Secret>, ConfigError> {
+        Ok(self
+            .hidden_text(field, expected, is_legal)?
+            .map(Secret::new))
+    }
+
+    /// A credential of a flow of so many characters, which no message may show.
+    pub(super) fn credential(
+        &mut self,
+        field: &str,
+        chars: RangeInclusive<usize>,
+    ) -> Result<Option<Credential>, ConfigError> {
+        let expected = text_of(&chars);
+        let text = self.hidden_text(field, &expected, |text| {
+            chars.contains(&text.chars().count())
+        });
+        Ok(text?.map(Credential::new))
+    }
+
+    fn hidden_text(
         &mut self,
         field: &str,
         expected: &str,
@@ -172,18 +181,20 @@ impl Object {
         }
     }
 
-    /// One of these words.
-    pub(super) fn choice(
+    /// One of these words, and what it stands for.
+    pub(super) fn word<T: Copy>(
         &mut self,
         field: &str,
-        choices: &[&str],
-    ) -> Result<Option<String>, ConfigError> {
-        match self.value(field) {
-            None => Ok(None),
-            Some(Value::String(word)) if choices.contains(&word.as_str()) => Ok(Some(word)),
-            Some(other) => {
-                let expected = one_of(choices);
-                Err(self.error(field, Problem::unexpected(&other, expected)))
+        choices: &[(&str, T)],
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(value) = self.value(field) else {
+            return Ok(None);
+        };
+        match choices.iter().find(|(word, _)| value == *word) {
+            Some((_, meaning)) => Ok(Some(*meaning)),
+            None => {
+                let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+                Err(self.error(field, Problem::unexpected(&value, one_of(&words))))
             }
         }
     }
@@ -219,7 +230,7 @@ impl Object {
         range: RangeInclusive<T>,
     ) -> Result<Option<T>, ConfigError>
     where
-        T: Copy + std::fmt::Display + PartialOrd + TryFrom<u64>,
+        T: Copy + std::fmt::Display + PartialOrd + TryFrom<i128>,
     {
         let Some(value) = self.value(field) else {
             return Ok(None);
@@ -278,6 +289,25 @@ impl Object {
         }
     }
 
+    /// As [`object_of`](Self::object_of), for a section that holds secrets: what stands in its place is not shown.
+    pub(super) fn secret_object_of(
+        &self,
+        field: &str,
+        owner: &str,
+        value: Value,
+    ) -> Result<Self, ConfigError> {
+        match value {
+            Value::Object(fields) => Ok(Self {
+                fields,
+                place: self.place.inside(field, owner),
+            }),
+            _ => {
+                let expected = "an object".to_owned();
+                Err(self.error(field, Problem::Secret { expected }))
+            }
+        }
+    }
+
     /// Notes what nobody asked for.
     pub(super) fn finish(self, unknown: &mut UnknownFields) {
         for field in self.fields.keys() {
@@ -286,8 +316,16 @@ impl Object {
     }
 }
 
+fn text_of(chars: &RangeInclusive<usize>) -> String {
+    format!(
+        "a string of {} to {} characters",
+        chars.start(),
+        chars.end()
+    )
+}
+
 /// `"a", "b" or "c"`.
-pub(super) fn one_of(choices: &[&str]) -> String {
+fn one_of(choices: &[&str]) -> String {
     let quoted: Vec<String> = choices.iter().map(|word| format!("\"{word}\"")).collect();
     match quoted.split_last() {
         Some((last, [])) => last.clone(),
@@ -299,10 +337,11 @@ pub(super) fn one_of(choices: &[&str]) -> String {
 /// `value` as an integer in `range`.
 pub(super) fn integer_in<T>(value: &Value, range: &RangeInclusive<T>) -> Result<T, Problem>
 where
-    T: Copy + std::fmt::Display + PartialOrd + TryFrom<u64>,
+    T: Copy + std::fmt::Display + PartialOrd + TryFrom<i128>,
 {
-    value
-        .as_u64()
+    let integer = value.as_u64().map(i128::from);
+    integer
+        .or_else(|| value.as_i64().map(i128::from))
         .and_then(|integer| T::try_from(integer).ok())
         .filter(|integer| range.contains(integer))
         .ok_or_else(|| {

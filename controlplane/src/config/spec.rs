@@ -17,8 +17,8 @@ use super::model::{
 ///
 /// # Errors
 ///
-/// [`ConfigError::Field`] with [`Problem::Unsupported`] for a field that is legal and that the data plane cannot carry
-/// out: a flow that silently did not filter, repair or protect would look like one that does.
+/// [`ConfigError::Field`] with [`Problem::Unsupported`] or [`Problem::UnsupportedType`] for what is legal and the data
+/// plane cannot carry out: a flow that silently did not filter, repair or protect would look like one that does.
 pub fn flow_spec(flow: &FlowConfig, wrap_payload_type: u8) -> Result<FlowSpec, ConfigError> {
     let place = Place {
         owner: flow.owner(),
@@ -30,7 +30,8 @@ pub fn flow_spec(flow: &FlowConfig, wrap_payload_type: u8) -> Result<FlowSpec, C
     });
     Ok(FlowSpec {
         id: flow.id.clone(),
-        input: input_spec(&flow.input, || place.inside("input", "input"))?,
+        media_analysis: flow.media_analysis,
+        input: input_spec(&flow.input, |owner| place.inside("input", owner))?,
         outputs: outputs.collect::<Result<_, _>>()?,
     })
 }
@@ -38,7 +39,10 @@ pub fn flow_spec(flow: &FlowConfig, wrap_payload_type: u8) -> Result<FlowSpec, C
 /// Rate of the test source when the configuration names none, in bits per second.
 const TEST_BPS_DEFAULT: u64 = 10_000_000;
 
-fn input_spec(input: &InputConfig, place: impl Fn() -> Place) -> Result<InputSpec, ConfigError> {
+fn input_spec(
+    input: &InputConfig,
+    place: impl Fn(&str) -> Place,
+) -> Result<InputSpec, ConfigError> {
     Ok(match input {
         InputConfig::Rtp(rtp) => {
             let RtpInputConfig {
@@ -53,22 +57,29 @@ fn input_spec(input: &InputConfig, place: impl Fn() -> Place) -> Result<InputSpe
             } = rtp.as_ref();
             let unsupported = [
                 ("fec_decode", fec_decode.is_some()),
-                ("tr07_mode", *tr07_mode == Some(true)),
                 ("allowed_sources", allowed_sources.is_some()),
                 ("allowed_payload_types", allowed_payload_types.is_some()),
                 ("max_bitrate_mbps", max_bitrate_mbps.is_some()),
                 ("redundancy", redundancy.is_some()),
             ];
-            refuse(&unsupported, place)?;
+            refuse(&unsupported, || place("input"))?;
             InputSpec::Rtp(RtpInputSpec {
                 receive: receive_spec(receive),
                 enabled: input.is_on(),
+                tr07_mode: tr07_mode.unwrap_or(false),
             })
         }
         InputConfig::Test(test) => InputSpec::Test(test_spec(test)),
         InputConfig::Udp(udp) => InputSpec::Udp(UdpInputSpec {
             receive: receive_spec(&udp.receive),
         }),
+        InputConfig::Rtmp(_)
+        | InputConfig::Rtsp(_)
+        | InputConfig::Srt(_)
+        | InputConfig::Webrtc(_)
+        | InputConfig::Whep(_) => {
+            return Err(cannot_run("input", input.type_name(), place("")));
+        }
     })
 }
 
@@ -101,11 +112,26 @@ fn output_spec(
         OutputKindConfig::Udp(send) => OutputKind::Udp(UdpOutputSpec {
             send: send_spec(send),
         }),
+        OutputKindConfig::Hls(_)
+        | OutputKindConfig::Rtmp(_)
+        | OutputKindConfig::Srt(_)
+        | OutputKindConfig::Webrtc(_) => {
+            return Err(cannot_run("output", output.kind.type_name(), place()));
+        }
     };
     Ok(OutputSpec {
         id: output.id.clone(),
         kind,
     })
+}
+
+fn cannot_run(of: &'static str, type_name: &'static str, place: Place) -> ConfigError {
+    FieldError {
+        place,
+        field: "type".to_owned(),
+        problem: Problem::UnsupportedType { of, type_name },
+    }
+    .into()
 }
 
 fn refuse(fields: &[(&str, bool)], place: impl Fn() -> Place) -> Result<(), ConfigError> {

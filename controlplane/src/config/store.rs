@@ -1,323 +1,330 @@
-//! The configuration file: read whole or refused, written whole or not at all.
+//! The files of the configuration: read whole or refused, written whole or not at all.
 //!
 //! A change is saved in two steps, so that a full disk shows before anything is applied: [`Store::prepare`] writes and
-//! syncs a temporary file beside the configuration, [`Prepared::commit`] renames it into place. Whoever reads the file
+//! syncs temporary files beside their targets, [`Prepared::commit`] renames them into place. Whoever reads the files
 //! in between, or after a loss of power, sees the old configuration or the new one (configuration.md 1.4).
+//!
+//! Two files cannot be renamed at once, and a mixture could be a node with the old flows and the new keys. So
+//! `secrets.json` is replaced twice when its content changes: first by one that holds the old and the new secrets and
+//! the SHA-256 of the new `config.json`, then, after `config.json` itself, by one with the new secrets alone. In
+//! between, `config.json` decides which of them count. A save that changes no secret replaces `config.json` alone.
+//!
+//! `config.json.bak` is a copy of the last configuration that was read or written without a complaint. It is never
+//! read instead of a bad one, but named in the error. There is none of `secrets.json`: a secret that was removed would
+//! live on there.
+//!
+//! The secrets and the backup are in the folder of the configuration file itself, also where the path is a symbolic
+//! link; so two nodes need two folders.
+
+mod content;
+mod envelope;
+mod error;
+mod file;
+mod key;
+mod secrets;
 
 use std::ffi::OsString;
-use std::fs::{self, File, Permissions};
-use std::io::{self, BufWriter, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use tempfile::NamedTempFile;
 use uuid::Uuid;
 
-use super::error::ConfigError;
 use super::model::AppConfig;
 use super::parse::parse_app;
 use super::raw::UnknownFields;
 
-/// Largest file that is read, in bytes: 4,096 flows with 60 outputs each take about half of it.
-pub const FILE_BYTES_MAX: u64 = 64 << 20;
+use content::{Content, has_inline_secrets};
+use file::Draft;
+use secrets::{SecretsDrafts, SecretsFile};
 
-/// The configuration file.
+pub use error::{FileKind, SecretsProblem, StoreError};
+pub use file::FILE_BYTES_MAX;
+
+/// The files `config.json` and `secrets.json`.
 ///
 /// Getter: [`path`](Self::path). Reading: [`load`](Self::load) once at start, [`reload`](Self::reload) later. Writing:
-/// [`prepare`](Self::prepare), then [`Prepared::commit`]. One process writes a file; the calls block on the disk.
+/// [`prepare`](Self::prepare), then [`Prepared::commit`]. One process writes the files; the calls block on the disk.
 #[derive(Clone, Debug)]
 pub struct Store {
     path: PathBuf,
+    machine_id: PathBuf,
 }
 
-/// What the file says.
+/// What the files say.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The configuration.
     pub config: AppConfig,
-    /// Fields of the file that were ignored (configuration.md 9.3).
+    /// Fields of `config.json` that were ignored (configuration.md 9.3).
     pub unknown: UnknownFields,
-    /// Whether the file lacks what must outlive a restart: there is none, or it has no `node_id`.
+    /// Whether the files are not what a save would make of them: there is none, `config.json` has no `node_id` or has
+    /// secrets in it, or `secrets.json` is not encrypted.
     pub must_save: bool,
 }
 
-/// Why the file could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// It cannot be read, is empty or too large.
-    #[error("configuration file {}: cannot read it: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: io::Error,
-    },
-    /// It is not JSON.
-    #[error("configuration file {}: is not JSON: {source}", path.display())]
-    Unparseable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, with line and column.
-        source: serde_json::Error,
-    },
-    /// It is JSON, and not a legal configuration.
-    #[error(transparent)]
-    Invalid(#[from] ConfigError),
-    /// It cannot be written; what stood there before stands there still, with the one exception that
-    /// [`Prepared::commit`] names.
-    #[error("configuration file {}: cannot {action}: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What was tried.
-        action: &'static str,
-        /// What is wrong.
-        source: io::Error,
-    },
-}
-
 impl Store {
-    /// The file at `path`, which need not exist.
+    /// The configuration file at `path`, which need not exist, and its secrets, encrypted with the key of this machine.
     #[must_use]
-    pub const fn new(path: PathBuf) -> Self {
-        Self { path }
+    pub fn new(path: PathBuf) -> Self {
+        Self::with_machine_id(path, PathBuf::from(key::MACHINE_ID))
     }
 
-    /// Where the file is.
+    /// As [`new`](Self::new), with the machine identified by another file than `/etc/machine-id`.
+    #[must_use]
+    pub const fn with_machine_id(path: PathBuf, machine_id: PathBuf) -> Self {
+        Self { path, machine_id }
+    }
+
+    /// Where the configuration file is.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Reads the file at the start of the process; without one, the built-in default applies. Removes what a
-    /// predecessor left behind that ended in the middle of a write.
+    /// Reads the files at the start of the process; without a configuration file, the built-in default applies. Removes
+    /// what a predecessor left behind that ended in the middle of a write.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unreadable`], [`StoreError::Unparseable`] or [`StoreError::Invalid`].
+    /// [`StoreError::Unreadable`], [`StoreError::Unparseable`], [`StoreError::Invalid`] or [`StoreError::Secrets`];
+    /// [`StoreError::Restorable`] when the backup could be used instead.
     pub fn load(&self) -> Result<Loaded, StoreError> {
-        self.remove_leftovers();
+        let target = self.target();
+        let backup = backup_of(&target);
+        file::remove_leftovers(&target);
+        file::remove_leftovers(&backup);
+        self.secrets(&target).remove_leftovers();
         let node_id = Uuid::new_v4();
-        match self.read(node_id) {
+        match self.read(&self.path, node_id) {
             Err(StoreError::Unreadable { source, .. })
                 if source.kind() == io::ErrorKind::NotFound =>
             {
-                Ok(Loaded {
-                    config: AppConfig::default_with(node_id),
-                    unknown: UnknownFields::default(),
-                    must_save: true,
-                })
+                keep_backup(&self.path, &backup);
+                self.default_with(node_id, &target)
             }
-            other => other,
+            Err(StoreError::Secrets { path, problem }) => {
+                Err(StoreError::Secrets { path, problem })
+            }
+            Err(error) if self.read(&backup, node_id).is_ok() => Err(StoreError::Restorable {
+                error: Box::new(error),
+                path: self.path.clone(),
+                backup,
+            }),
+            Err(error) => Err(error),
+            Ok(loaded) => Ok(self.backed_up(loaded, &target)),
         }
     }
 
-    /// Reads the file of a node that runs already. A `node_id` that the file does not name stays as it is, and a file
-    /// that has gone is an error: an empty default would stop every flow.
+    /// Reads the files of a node that runs already. A `node_id` that they do not name stays as it is, and a
+    /// configuration file that has gone is an error: an empty default would stop every flow.
     ///
     /// # Errors
     ///
-    /// As [`load`](Self::load).
+    /// As [`load`](Self::load), but for [`StoreError::Restorable`].
     pub fn reload(&self, node_id: Uuid) -> Result<Loaded, StoreError> {
-        self.read(node_id)
+        let loaded = self.read(&self.path, node_id)?;
+        Ok(self.backed_up(loaded, &self.target()))
     }
 
-    /// Writes `config` to a temporary file beside the target and syncs it. The target is untouched.
+    /// Writes `config` to temporary files beside their targets and syncs them. The targets are untouched.
     ///
-    /// The new file has the mode of the one it replaces, or what the umask leaves of 0666; never for others to read
-    /// when it holds secrets.
+    /// The new `config.json` has the mode of the one it replaces, or what the umask leaves of 0666, and so has its
+    /// backup; `secrets.json` has 0600.
     ///
     /// # Errors
     ///
     /// [`StoreError::Write`]: the folder is missing or not writable, the disk is full, the target is not a file.
+    /// [`StoreError::Secrets`]: the present secrets cannot be read, and are not overwritten.
     pub fn prepare(&self, config: &AppConfig) -> Result<Prepared, StoreError> {
         let target = self.target();
         let fail = |action| {
             let path = target.clone();
             move |source| StoreError::Write {
+                kind: FileKind::Configuration,
                 path,
                 action,
                 source,
             }
         };
-        let modes_allowed = if config.has_secrets() { 0o770 } else { 0o777 };
-        let mode = match fs::metadata(&target) {
-            Ok(metadata) if metadata.is_file() => Some(metadata.permissions().mode() & 0o777),
-            Ok(_) => return Err(fail("replace it")(not_a_file())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(fail("replace it")(error)),
+        let mode = file::mode_of(&target).map_err(fail("replace it"))?;
+        let present = match mode {
+            Some(_) => file::read(&target).map_err(fail("replace it"))?,
+            None => Vec::new(),
         };
-        let file = tempfile::Builder::new()
-            .prefix(&leftover_prefix(&target))
-            .suffix(LEFTOVER_SUFFIX)
-            .rand_bytes(LEFTOVER_RANDOM_BYTES)
-            // Of a file that will have the mode of another, nobody else may see the content before it has.
-            .permissions(Permissions::from_mode(match mode {
-                Some(_) => 0o600,
-                None => 0o666 & modes_allowed,
-            }))
-            .tempfile_in(folder_of(&target))
-            .map_err(fail("create a temporary file beside it"))?;
-        let mut writer = BufWriter::new(file.as_file());
-        serde_json::to_writer_pretty(&mut writer, config)
+        let mut next = serde_json::to_vec_pretty(config)
             .map_err(io::Error::from)
-            .and_then(|()| writer.write_all(b"\n"))
-            .and_then(|()| writer.flush())
-            .map_err(fail("write a temporary file beside it"))?;
-        drop(writer);
-        let bytes = file.as_file().metadata().map(|metadata| metadata.len());
-        if bytes.map_err(fail("measure a temporary file beside it"))? > FILE_BYTES_MAX {
-            // Written, it would stop the node from starting again.
-            return Err(fail("write what could not be read again")(too_large()));
-        }
-        if let Some(mode) = mode {
-            file.as_file()
-                .set_permissions(Permissions::from_mode(mode & modes_allowed))
-                .map_err(fail("keep its mode"))?;
-        }
-        file.as_file()
-            .sync_all()
-            .map_err(fail("sync a temporary file beside it"))?;
-        Ok(Prepared { file, target })
-    }
-
-    fn read(&self, node_id: Uuid) -> Result<Loaded, StoreError> {
-        let bytes = self.bytes().map_err(|source| StoreError::Unreadable {
-            path: self.path.clone(),
-            source,
-        })?;
-        let document: Value =
-            serde_json::from_slice(&bytes).map_err(|source| StoreError::Unparseable {
-                path: self.path.clone(),
-                source,
-            })?;
-        let names_node = document.get("node_id").is_some_and(|id| !id.is_null());
-        // The file is the source of truth: nothing but the identity of the node outlives its removal from it.
-        let parsed = parse_app(document, &AppConfig::default_with(node_id))?;
-        Ok(Loaded {
-            config: parsed.value,
-            unknown: parsed.unknown,
-            must_save: !names_node,
+            .map_err(fail("write it as JSON"))?;
+        next.push(b'\n');
+        let main = Draft::write(FileKind::Configuration, &target, &next, mode)?;
+        let backup = Draft::write(FileKind::Backup, &backup_of(&target), &next, mode)?;
+        let secrets = self
+            .secrets(&target)
+            .prepare(Content::of(config), &present, &next)?;
+        Ok(Prepared {
+            main,
+            backup,
+            secrets,
+            target,
         })
     }
 
-    fn bytes(&self) -> io::Result<Vec<u8>> {
-        // Asked before it is opened: opening a pipe would wait for its other end.
-        if !fs::metadata(&self.path)?.is_file() {
-            return Err(not_a_file());
+    fn read(&self, path: &Path, node_id: Uuid) -> Result<Loaded, StoreError> {
+        let unreadable = |source| StoreError::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
+        let target = self.target();
+        let secrets = self.secrets(&target);
+        if secrets.is(&target) {
+            return Err(unreadable(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the name is taken by the file with the secrets; call it config.json",
+            )));
         }
-        let mut bytes = Vec::new();
-        // One byte more than allowed tells a file that is too large, even one that grows under our hands.
-        let length = File::open(&self.path)?
-            .take(FILE_BYTES_MAX + 1)
-            .read_to_end(&mut bytes)?;
-        match u64::try_from(length) {
-            Ok(0) => Err(io::Error::new(
+        let bytes = file::read(path).map_err(unreadable)?;
+        if bytes.is_empty() {
+            return Err(unreadable(io::Error::new(
                 io::ErrorKind::InvalidData,
                 "it is empty; remove it to start from the built-in default",
-            )),
-            Ok(1..=FILE_BYTES_MAX) => Ok(bytes),
-            _ => Err(too_large()),
+            )));
         }
+        let document =
+            serde_json::from_slice(&bytes).map_err(|source| StoreError::Unparseable {
+                path: path.to_owned(),
+                source,
+            })?;
+        joined(document, &bytes, &secrets, node_id)
+    }
+
+    /// The built-in default and the secrets that are there all the same.
+    fn default_with(&self, node_id: Uuid, target: &Path) -> Result<Loaded, StoreError> {
+        let document = AppConfig::default_with(node_id).to_public();
+        let mut loaded = joined(document, &[], &self.secrets(target), node_id)?;
+        loaded.must_save = true;
+        Ok(loaded)
+    }
+
+    /// Takes care that the backup holds what was `loaded`. One that must be saved first will be backed up then.
+    fn backed_up(&self, loaded: Loaded, target: &Path) -> Loaded {
+        if loaded.must_save {
+            return loaded;
+        }
+        let backup = backup_of(target);
+        let Ok(bytes) = file::read(target) else {
+            return loaded;
+        };
+        if file::read(&backup).is_ok_and(|same| same == bytes) {
+            return loaded;
+        }
+        let mode = file::mode_of(target).ok().flatten();
+        let written = Draft::write(FileKind::Backup, &backup, &bytes, mode).and_then(Draft::place);
+        if let Err(error) = written {
+            tracing::warn!("the configuration has no backup: {error}");
+        }
+        loaded
+    }
+
+    fn secrets(&self, target: &Path) -> SecretsFile {
+        SecretsFile::new(target, &self.machine_id)
     }
 
     /// The file itself where the path is a symbolic link, for a rename would replace the link.
     fn target(&self) -> PathBuf {
         fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone())
     }
-
-    fn remove_leftovers(&self) {
-        let target = self.target();
-        let prefix = leftover_prefix(&target);
-        // A folder that cannot be listed is reported by whoever reads or writes the file next.
-        let Ok(entries) = fs::read_dir(folder_of(&target)) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let name = name.as_encoded_bytes();
-            // The exact shape: an operator's own copy with a name that is only alike is nobody's leftover.
-            let is_leftover = name
-                .strip_prefix(prefix.as_encoded_bytes())
-                .and_then(|rest| rest.strip_suffix(LEFTOVER_SUFFIX.as_bytes()))
-                .is_some_and(|random| {
-                    random.len() == LEFTOVER_RANDOM_BYTES
-                        && random.iter().all(u8::is_ascii_alphanumeric)
-                });
-            if !is_leftover || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
-                continue;
-            }
-            let path = entry.path();
-            match fs::remove_file(&path) {
-                Ok(()) => tracing::info!(
-                    "removed {}, left by a write that was cut off",
-                    path.display()
-                ),
-                Err(error) => tracing::warn!("cannot remove {}: {error}", path.display()),
-            }
-        }
-    }
 }
 
-/// A configuration that is on disk under another name; dropped, it is removed again.
+/// The configuration that a document and the secrets beside it make.
+fn joined(
+    mut document: Value,
+    bytes: &[u8],
+    secrets: &SecretsFile,
+    node_id: Uuid,
+) -> Result<Loaded, StoreError> {
+    let names_node = document.get("node_id").is_some_and(|id| !id.is_null());
+    let has_secrets = has_inline_secrets(&document);
+    let found = secrets.read()?;
+    found.beside(bytes).join(&mut document);
+    // The files are the source of truth: nothing but the identity of the node outlives its removal from them.
+    let parsed = parse_app(document, &AppConfig::default_with(node_id))?;
+    let must_save = !names_node || has_secrets || found.differs(bytes, &Content::of(&parsed.value));
+    Ok(Loaded {
+        config: parsed.value,
+        unknown: parsed.unknown,
+        must_save,
+    })
+}
+
+/// A configuration that is on disk under other names; dropped, it is removed again.
 #[derive(Debug)]
 #[must_use = "the configuration is not saved before commit"]
 pub struct Prepared {
-    file: NamedTempFile,
+    main: Draft,
+    backup: Draft,
+    secrets: SecretsDrafts,
     target: PathBuf,
 }
 
 impl Prepared {
-    /// Puts it in the place of the configuration file, and returns when that will survive a loss of power.
+    /// Puts it in the place of the present configuration, and returns when that will survive a loss of power.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Write`]. With the action "sync the folder" the new configuration is in place, and a loss of power
-    /// may bring back the old one.
+    /// [`StoreError::Write`]. With the action "sync the folder" of the configuration the new one is in place, and a
+    /// loss of power may bring back the old one.
     pub fn commit(self) -> Result<(), StoreError> {
-        let Self { file, target } = self;
-        let persisted = file.persist(&target).map_err(|error| error.error);
-        let synced = match persisted {
-            Ok(_) => File::open(folder_of(&target))
-                .and_then(|folder| folder.sync_all())
-                .map_err(|source| ("sync the folder", source)),
-            Err(source) => Err(("put the new file in its place", source)),
-        };
-        synced.map_err(|(action, source)| StoreError::Write {
-            path: target,
-            action,
-            source,
-        })
+        let Self {
+            main,
+            backup,
+            secrets,
+            target,
+        } = self;
+        if let Some(first) = secrets.first {
+            first.place()?;
+            file::sync_folder(FileKind::Secrets, &target)?;
+        }
+        main.place()?;
+        if let Err(error) = backup.place() {
+            tracing::warn!("the configuration has an old backup: {error}");
+        }
+        file::sync_folder(FileKind::Configuration, &target)?;
+        // The new configuration is in force whatever becomes of this: the next save or start does it again.
+        if let Some(last) = secrets.last
+            && let Err(error) = last
+                .place()
+                .and_then(|()| file::sync_folder(FileKind::Secrets, &target))
+        {
+            tracing::warn!("replaced secrets are still on disk: {error}");
+        }
+        Ok(())
     }
 }
 
-/// End of the name of a temporary file.
-const LEFTOVER_SUFFIX: &str = ".tmp";
+/// The backup of the configuration file `target`.
+fn backup_of(target: &Path) -> PathBuf {
+    with_suffix(target, ".bak")
+}
 
-/// What its name has before that, at random.
-const LEFTOVER_RANDOM_BYTES: usize = 6;
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
+/// Puts the backup of a configuration that has gone aside, for the first save of the built-in default would replace it.
+fn keep_backup(path: &Path, backup: &Path) {
+    let kept = with_suffix(backup, ".old");
+    match fs::rename(backup, &kept) {
+        Ok(()) => tracing::warn!(
+            "configuration file {} has gone; this is the built-in default. {} holds the last good configuration: copy \
+             it to {} and start again to go on from there",
+            path.display(),
+            kept.display(),
+            path.display()
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!("cannot keep {}: {error}", backup.display()),
     }
 }
 
-/// Begin of the name of a temporary file.
-fn leftover_prefix(target: &Path) -> OsString {
-    let mut prefix = OsString::from(".");
-    prefix.push(target.file_name().unwrap_or_default());
-    prefix.push(".");
-    prefix
-}
-
-fn too_large() -> io::Error {
-    let text = format!("it is larger than {} MiB", FILE_BYTES_MAX >> 20);
-    io::Error::new(io::ErrorKind::FileTooLarge, text)
-}
-
-fn not_a_file() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path.file_name().unwrap_or_default());
+    name.push(suffix);
+    path.with_file_name(name)
 }

@@ -1,11 +1,18 @@
 //! Tests, a file for each area.
 
+mod auth;
 mod flows;
+mod kill;
 mod node;
 mod ports;
 mod property;
+mod sealed;
+mod secrets;
 mod spec;
+mod srt;
 mod store;
+mod stream;
+mod tunnel;
 
 use serde_json::{Value, json};
 use uuid::Uuid;

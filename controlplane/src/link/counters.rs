@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bilbycast_shm_proto::control::BootId;
-use bilbycast_shm_proto::shm::{FlowSnapshot, ShmReader};
+use bilbycast_shm_proto::detail::StreamDetail;
+use bilbycast_shm_proto::shm::{CoreSnapshot, FlowSnapshot, OutputSnapshot, ShmReader};
 
 /// Reads the shared memory, at most ten times a second however many ask.
 #[derive(Debug)]
@@ -18,13 +19,22 @@ pub struct Counters {
 /// Newest values of all running flows.
 #[derive(Debug, Default)]
 pub struct Snapshot {
+    /// Outputs sorted by id, for [`Snapshot::output`].
     flows: HashMap<String, FlowSnapshot>,
+    details: Arc<Details>,
+    cores: Vec<CoreSnapshot>,
+    heartbeat_ns: u64,
     readable: bool,
 }
+
+/// What is in the streams, by flow and its generation.
+type Details = HashMap<String, (u64, StreamDetail)>;
 
 #[derive(Debug, Default)]
 struct Inner {
     reader: Option<ShmReader>,
+    details: Arc<Details>,
+    details_taken: Option<Instant>,
     cached: Option<Cached>,
     reported: String,
 }
@@ -82,6 +92,34 @@ impl Snapshot {
         self.flows.get(flow_id)
     }
 
+    /// What is in the stream of a flow that came from [`Self::flow`]; `None` when the data plane has not told yet.
+    #[must_use]
+    pub fn detail(&self, flow: &FlowSnapshot) -> Option<&StreamDetail> {
+        let (generation, detail) = self.details.get(&flow.flow_id)?;
+        (*generation == flow.generation).then_some(detail)
+    }
+
+    /// The values of an output of a flow that came from [`Self::flow`].
+    #[must_use]
+    pub fn output<'a>(flow: &'a FlowSnapshot, output_id: &str) -> Option<&'a OutputSnapshot> {
+        let found = flow
+            .outputs
+            .binary_search_by(|output| output.output_id.as_str().cmp(output_id));
+        found.ok().map(|index| &flow.outputs[index])
+    }
+
+    /// The values of all packet cores.
+    #[must_use]
+    pub fn cores(&self) -> &[CoreSnapshot] {
+        &self.cores
+    }
+
+    /// CLOCK_MONOTONIC of the newest sign of life of the data plane's control thread, in nanoseconds.
+    #[must_use]
+    pub const fn heartbeat_ns(&self) -> u64 {
+        self.heartbeat_ns
+    }
+
     /// False when the shared memory of this run of the data plane could not be read.
     #[must_use]
     pub const fn is_readable(&self) -> bool {
@@ -97,6 +135,7 @@ impl Inner {
             .is_none_or(|reader| reader.boot_id() != boot_id)
         {
             self.reader = None;
+            self.details_taken = None;
             let problem = match ShmReader::open(path) {
                 Ok(reader) if reader.boot_id() == boot_id => {
                     self.reader = Some(reader);
@@ -116,12 +155,27 @@ impl Inner {
         let Some(reader) = &self.reader else {
             return Snapshot::default();
         };
-        let flows = reader.flows();
+        let flows = reader.flows().into_iter().map(|mut flow| {
+            flow.outputs
+                .sort_unstable_by(|a, b| a.output_id.cmp(&b.output_id));
+            (flow.flow_id.clone(), flow)
+        });
+        let flows: HashMap<_, _> = flows.collect();
+        let now = Instant::now();
+        let is_fresh = |taken| now.duration_since(taken) < DETAILS_AGE_MAX;
+        if !self.details_taken.is_some_and(is_fresh) {
+            self.details_taken = Some(now);
+            let details = flows.values().filter_map(|flow| {
+                let detail = reader.detail(flow)?;
+                Some((flow.flow_id.clone(), (flow.generation, detail)))
+            });
+            self.details = Arc::new(details.collect());
+        }
         Snapshot {
-            flows: flows
-                .into_iter()
-                .map(|flow| (flow.flow_id.clone(), flow))
-                .collect(),
+            flows,
+            details: Arc::clone(&self.details),
+            cores: reader.cores(),
+            heartbeat_ns: reader.heartbeat_ns(),
             readable: true,
         }
     }
@@ -129,6 +183,9 @@ impl Inner {
 
 /// The data plane publishes at the same pace; looking more often would show nothing new.
 const AGE_MAX: Duration = Duration::from_millis(100);
+
+/// The same for what is in the streams.
+const DETAILS_AGE_MAX: Duration = Duration::from_millis(900);
 
 #[cfg(test)]
 mod tests {

@@ -18,18 +18,9 @@ impl Node {
     /// the data plane cannot run it, [`NodeError::Engine`], [`NodeError::DataPlaneLost`].
     pub async fn start_flow(self: &Arc<Self>, flow_id: String) -> Result<(), NodeError> {
         self.detached(|node| async move {
-            let (_turn, session) = node.turn().await;
-            let config = node.config();
-            node.flow(&flow_id)?;
-            let session = node.required(session)?;
-            if node.runs().flows().contains_key(&flow_id) {
-                return Err(NodeError::AlreadyRunning(flow_id));
-            }
-            let spec = node.startable(&config, &flow_id)?;
-            match node.apply_as_it_is(&session, spec).await? {
-                FlowChange::Unchanged => Err(NodeError::AlreadyRunning(flow_id)),
-                FlowChange::Outputs { .. } | FlowChange::Restarted | FlowChange::Started => Ok(()),
-            }
+            let started = node.start_now(&flow_id).await;
+            node.tell_start(&flow_id, &started);
+            started
         })
         .await
     }
@@ -61,24 +52,45 @@ impl Node {
     /// As [`Self::start_flow`], but for [`NodeError::AlreadyRunning`]. When the start fails, it is tried again later.
     pub async fn restart_flow(self: &Arc<Self>, flow_id: String) -> Result<(), NodeError> {
         self.detached(|node| async move {
-            let (_turn, session) = node.turn().await;
-            let config = node.config();
-            let spec = node.startable(&config, &flow_id)?;
-            let session = node.required(session)?;
-            let ran = node.runs().flows().contains_key(&flow_id);
-            if ran {
-                node.stop_as_it_is(&session, &flow_id, false).await?;
-            }
-            let applied = node.apply_as_it_is(&session, spec).await;
-            if let Err(NodeError::Engine { source, .. }) = &applied
-                && ran
-            {
-                let reason = source.message.clone();
-                node.update_runs(|runs| runs.fail(session.number(), &flow_id, reason));
-            }
-            applied.map(|_| ())
+            let restarted = node.restart_now(&flow_id).await;
+            node.tell_start(&flow_id, &restarted);
+            restarted
         })
         .await
+    }
+
+    async fn start_now(&self, flow_id: &str) -> Result<(), NodeError> {
+        let (_turn, session) = self.turn().await;
+        let config = self.config();
+        self.flow(flow_id)?;
+        let session = self.required(session)?;
+        if self.runs().flows().contains_key(flow_id) {
+            return Err(NodeError::AlreadyRunning(flow_id.to_owned()));
+        }
+        let spec = self.startable(&config, flow_id)?;
+        match self.apply_as_it_is(&session, spec).await? {
+            FlowChange::Unchanged => Err(NodeError::AlreadyRunning(flow_id.to_owned())),
+            FlowChange::Outputs { .. } | FlowChange::Restarted | FlowChange::Started => Ok(()),
+        }
+    }
+
+    async fn restart_now(&self, flow_id: &str) -> Result<(), NodeError> {
+        let (_turn, session) = self.turn().await;
+        let config = self.config();
+        let spec = self.startable(&config, flow_id)?;
+        let session = self.required(session)?;
+        let ran = self.runs().flows().contains_key(flow_id);
+        if ran {
+            self.stop_as_it_is(&session, flow_id, false).await?;
+        }
+        let applied = self.apply_as_it_is(&session, spec).await;
+        if let Err(NodeError::Engine { source, .. }) = &applied
+            && ran
+        {
+            let reason = source.message.clone();
+            self.update_runs(|runs| runs.fail(session.number(), flow_id, reason));
+        }
+        applied.map(|_| ())
     }
 
     /// The flow as it would start now.

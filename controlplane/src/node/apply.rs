@@ -10,6 +10,7 @@ use super::Node;
 use super::error::{FailedFlows, NodeError};
 use super::ring;
 use super::runs::{Owed, Runs};
+use super::tell::Failure;
 use crate::config::{AppConfig, Prepared, StoreError};
 use crate::link::{LinkError, PendingReply, Session};
 
@@ -35,7 +36,7 @@ pub(super) struct Plan {
     /// Flows to start or to change.
     pub(super) applies: Vec<FlowSpec>,
     /// Flows that shall run and cannot, and why.
-    pub(super) impossible: Vec<(String, String)>,
+    pub(super) impossible: Vec<Failure>,
     /// Whether running flows may be stopped for a moment to exchange ports. Nothing that happens by itself may.
     pub(super) may_interrupt: bool,
 }
@@ -145,7 +146,7 @@ impl Node {
     pub(super) async fn prepare(&self, config: Arc<AppConfig>) -> Result<Prepared, NodeError> {
         let store = Arc::clone(&self.store);
         let prepared = self.runtime.spawn_blocking(move || store.prepare(&config));
-        flatten(prepared.await)
+        flatten(prepared.await).inspect_err(|error| self.tell_not_saved(error))
     }
 
     /// Puts the prepared file in place; when that fails, the data plane goes back to what it ran `before`.
@@ -157,6 +158,9 @@ impl Node {
     ) -> Result<(), NodeError> {
         let committed = self.runtime.spawn_blocking(move || prepared.commit());
         let committed = flatten(committed.await);
+        if let Err(error) = &committed {
+            self.tell_not_saved(error);
+        }
         if committed.is_err()
             && let Some(session) = session
         {
@@ -206,19 +210,31 @@ impl Node {
         let failed: Vec<_> = not_stopped
             .into_iter()
             .chain(refused)
-            .map(|(step, error)| (step.flow_id().to_owned(), error.message))
+            .map(|(step, error)| Failure::of(step.flow_id(), error))
             .chain(plan.impossible)
             .collect();
         let known = self.runs();
         self.update_runs(|runs| {
-            for (flow_id, reason) in &failed {
-                if known.failure(flow_id) != Some(reason) {
-                    tracing::error!("flow {flow_id:?} does not run as configured: {reason}");
-                }
+            for Failure {
+                flow_id, reason, ..
+            } in &failed
+            {
                 runs.fail(session.number(), flow_id, reason.clone());
             }
         });
-        Ok(FailedFlows(failed))
+        for failure in &failed {
+            let Failure {
+                flow_id, reason, ..
+            } = failure;
+            if known.failure(flow_id) != Some(reason) {
+                tracing::error!("flow {flow_id:?} does not run as configured: {reason}");
+                self.tell_failure(failure);
+            }
+        }
+        let failed = failed.into_iter();
+        Ok(FailedFlows(
+            failed.map(|one| (one.flow_id, one.reason)).collect(),
+        ))
     }
 
     /// Running flows that want each other's ports are stopped together and started together. One that still cannot go

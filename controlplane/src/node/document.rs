@@ -88,7 +88,7 @@ impl Node {
         for section in next.not_acted_on() {
             tracing::warn!("{section} is kept, but this version does not act on it");
         }
-        tracing::info!("configuration with {} flows is in force", next.flows.len());
+        self.tell_config(None, &format!("{} flows", next.flows.len()));
         if failed.0.is_empty() {
             Ok(next)
         } else {

@@ -36,7 +36,7 @@ impl Node {
             let step = node.step_to(&next, &flow)?;
             node.check_ports(&next, None)?;
             node.change_one(session.as_ref(), next, step).await?;
-            tracing::info!("flow {:?} created", flow.id);
+            node.tell_config(Some(&flow.id), &format!("flow '{}' created", flow.id));
             Ok(flow)
         })
         .await
@@ -66,7 +66,7 @@ impl Node {
             node.check_ports(&next, None)?;
             node.change_one(session.as_ref(), next, step).await?;
             node.update_runs(|runs| runs.end_attempts(&flow_id));
-            tracing::info!("flow {flow_id:?} replaced");
+            node.tell_config(Some(&flow_id), &format!("flow '{flow_id}' replaced"));
             Ok(flow)
         })
         .await
@@ -86,7 +86,7 @@ impl Node {
             let step = node.stop_step(&flow_id);
             node.change_one(session.as_ref(), next, step).await?;
             node.update_runs(|runs| runs.forget(&flow_id));
-            tracing::info!("flow {flow_id:?} deleted");
+            node.tell_config(Some(&flow_id), &format!("flow '{flow_id}' deleted"));
             Ok(())
         })
         .await
@@ -128,7 +128,8 @@ impl Node {
             node.check_ports(&next, None)?;
             node.change_one(session.as_ref(), next, step).await?;
             node.end_attempts_if_running(&flow_id);
-            tracing::info!("output {:?} added to flow {flow_id:?}", output.id);
+            let what = format!("output '{}' added to flow '{flow_id}'", output.id);
+            node.tell_config(Some(&flow_id), &what);
             Ok(output)
         })
         .await
@@ -161,7 +162,8 @@ impl Node {
             let step = node.step_within(&next, &flow)?;
             node.change_one(session.as_ref(), next, step).await?;
             node.end_attempts_if_running(&flow_id);
-            tracing::info!("output {output_id:?} removed from flow {flow_id:?}");
+            let what = format!("output '{output_id}' removed from flow '{flow_id}'");
+            node.tell_config(Some(&flow_id), &what);
             Ok(())
         })
         .await

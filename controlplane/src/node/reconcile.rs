@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::Node;
 use super::apply::Plan;
 use super::runs::{Owed, Runs};
+use super::tell::Failure;
 use crate::config::{AppConfig, flow_spec};
 use crate::link::{LinkError, LinkState, Session};
 
@@ -60,6 +61,9 @@ impl Node {
             "reconciled: {running} flows ran, {stops} stopped, {applies} started or changed, {} failed",
             failed.0.len()
         );
+        if stops + applies > 0 {
+            self.tell_reconciled(applies - failed.0.len().min(applies), stops, failed.0.len());
+        }
         Ok(())
     }
 
@@ -82,7 +86,7 @@ impl Node {
                 }
                 Some(flow) => match flow_spec(flow, config.wrap_payload_type()) {
                     Ok(spec) => plan.applies.push(spec),
-                    Err(error) => plan.impossible.push((flow_id.clone(), error.to_string())),
+                    Err(error) => plan.impossible.push(Failure::impossible(flow_id, &error)),
                 },
                 None => plan.stops.push(flow_id.clone()),
             }
@@ -130,7 +134,7 @@ fn plan(config: &AppConfig, runs: &Runs) -> Plan {
                 plan.stops.push(flow.id.clone());
             }
             Ok(spec) => plan.applies.push(spec),
-            Err(error) => plan.impossible.push((flow.id.clone(), error.to_string())),
+            Err(error) => plan.impossible.push(Failure::impossible(&flow.id, &error)),
         }
     }
     plan

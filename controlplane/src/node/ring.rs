@@ -57,6 +57,7 @@ mod tests {
     fn flow(id: &str, port: u16) -> FlowSpec {
         FlowSpec {
             id: id.to_owned(),
+            media_analysis: true,
             input: InputSpec::Udp(UdpInputSpec {
                 receive: ReceiveSpec {
                     bind_addr: ([127, 0, 0, 1], port).into(),

@@ -141,6 +141,9 @@ impl Runs {
     }
 
     pub(super) fn owe(&mut self, flow_id: &str, owed: Owed) {
+        if owed == Owed::Start {
+            self.stopped_by_operator.remove(flow_id);
+        }
         self.owed.insert(flow_id.to_owned(), owed);
     }
 

@@ -14,7 +14,9 @@ use bilbycast_shm_proto::control::{
     BootId, ClientMessage, Command, ControlError, ControlErrorKind, FlowChange, FlowList,
     PROTOCOL_VERSION, Reply, ReplyBody, ServerMessage, Welcome, read_message, write_message,
 };
-use bilbycast_shm_proto::counters::{FlowRecord, OutputRecord};
+use bilbycast_shm_proto::counters::{CoreRecord, FlowRecord, OutputRecord};
+use bilbycast_shm_proto::detail::StreamDetail;
+use bilbycast_shm_proto::event::Event;
 use bilbycast_shm_proto::model::{FlowSpec, InputSpec};
 use bilbycast_shm_proto::shm::{ControlWriter, CoreWriter, FlowSlot, OutputSlot, create};
 
@@ -37,7 +39,7 @@ struct State {
     on_apply: Option<Box<dyn FnOnce() + Send>>,
     streams: Vec<UnixStream>,
     core: CoreWriter,
-    _control: ControlWriter,
+    control: ControlWriter,
 }
 
 struct Running {
@@ -81,7 +83,7 @@ impl FakeDataPlane {
             on_apply: None,
             streams: Vec::new(),
             core: writers.remove(0),
-            _control: control,
+            control,
         }));
         let ended = Arc::new(AtomicBool::new(false));
         listener.set_nonblocking(true).unwrap();
@@ -190,9 +192,23 @@ impl FakeDataPlane {
         core.publish_flow(&flows[flow_id].slot, record);
     }
 
+    pub(crate) fn publish_detail(&self, flow_id: &str, detail: &StreamDetail) {
+        let State { flows, core, .. } = &mut *self.state();
+        core.publish_detail(&flows[flow_id].slot, &mut detail.clone(), &mut Vec::new());
+    }
+
     pub(crate) fn publish_output(&self, flow_id: &str, output_id: &str, record: &OutputRecord) {
         let State { flows, core, .. } = &mut *self.state();
         core.publish_output(&flows[flow_id].outputs[output_id], record);
+    }
+
+    pub(crate) fn publish_core(&self, record: &CoreRecord) {
+        self.state().core.publish_core(record);
+    }
+
+    /// Records an event of the control thread.
+    pub(crate) fn push_event(&self, event: &Event) {
+        self.state().control.push_event(event);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -106,7 +106,11 @@ fn a_flow_that_the_data_plane_refuses_is_not_created() {
     assert_eq!(edge.get("/api/v1/flows").1["data"]["flows"], json!([]));
     assert_eq!(edge.folder.read_config(), before);
     let leftovers = std::fs::read_dir(edge.folder.path().join("etc")).unwrap();
-    assert_eq!(leftovers.count(), 1, "the temporary file is gone");
+    assert_eq!(
+        leftovers.count(),
+        2,
+        "the file and its backup; the temporary ones are gone"
+    );
 }
 
 #[test]

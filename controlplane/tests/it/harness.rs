@@ -93,6 +93,14 @@ impl ControlPlane {
         }
     }
 
+    /// Ends it and leaves everything else as it is.
+    pub(crate) fn stop(mut self) -> Folder {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+        std::mem::replace(&mut self.folder, Folder::new())
+    }
+
     /// With a configuration file that holds these flows.
     pub(crate) fn with_flows(flows: &[Value]) -> Self {
         let folder = Folder::new();

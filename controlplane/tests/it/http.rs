@@ -50,7 +50,10 @@ fn unknown_paths_and_wrong_methods_answer_in_the_envelope() {
         b"PATCH /api/v1/flows/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
     );
     assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
-    assert!(answer.contains("allow: DELETE, GET, PUT"), "{answer}");
+    assert!(
+        answer.contains("allow: DELETE, GET, HEAD, OPTIONS, PUT"),
+        "{answer}"
+    );
     let answer = raw(
         &edge,
         b"HEAD /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",

@@ -82,7 +82,10 @@ fn reasons_name_the_culprit() {
         FakeDataPlane::with_welcome(folder.path(), 1, PROTOCOL_VERSION + 1, Vec::new());
     assert_eq!(
         reason_of(&folder),
-        "the data plane speaks protocol version 2, this control plane 1"
+        format!(
+            "the data plane speaks protocol version {}, this control plane {PROTOCOL_VERSION}",
+            PROTOCOL_VERSION + 1
+        )
     );
     drop(data_plane);
 

@@ -6,14 +6,26 @@
     reason = "the lint knows test functions, not their helpers; a failure here is the test's failure"
 )]
 
+mod access_log;
 mod actions;
+mod auth;
+mod auth_token;
 mod config;
+mod events;
 mod fake;
 mod flows;
 mod harness;
 mod http;
 mod link;
+mod metrics;
+mod openapi;
 mod outputs;
 mod process;
 mod reconcile;
+mod secrets;
+mod setup;
 mod stats;
+mod tls;
+mod unbuilt;
+mod wire;
+mod ws;

@@ -11,14 +11,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::fake::FakeDataPlane;
 use crate::harness::{Client, Folder, flow, wait_until};
 
-struct Process {
+pub(crate) struct Process {
     child: Child,
     log: BufReader<std::process::ChildStderr>,
     seen: String,
 }
 
 impl Process {
-    fn start(folder: &Folder, more: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Folder, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_bilbycast-controlplane"))
             .arg("--config")
             .arg(folder.config())
@@ -40,28 +40,39 @@ impl Process {
     }
 
     /// Reads the log up to the line that names the address.
-    fn address(&mut self) -> String {
+    pub(crate) fn address(&mut self) -> String {
         loop {
-            let start = self.seen.len();
-            assert!(
-                self.log.read_line(&mut self.seen).unwrap() > 0,
-                "{}",
-                self.seen
-            );
-            if let Some((_, address)) = self.seen[start..].split_once("listening on http://") {
+            let line = self.read_line();
+            if let Some((_, url)) = line.split_once("listening on ") {
+                let (_, address) = url.split_once("://").unwrap();
                 return address.trim().to_owned();
             }
         }
     }
 
-    fn end(mut self, signal: Signal) -> (ExitStatus, Duration) {
+    /// The next line of the log.
+    pub(crate) fn read_line(&mut self) -> &str {
+        let start = self.seen.len();
+        let length = self.log.read_line(&mut self.seen).unwrap();
+        assert!(length > 0, "{}", self.seen);
+        &self.seen[start..]
+    }
+
+    /// Ends it, for the whole log.
+    pub(crate) fn into_log(mut self) -> String {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.log.read_to_string(&mut self.seen).unwrap();
+        std::mem::take(&mut self.seen)
+    }
+
+    pub(crate) fn end(mut self, signal: Signal) -> (ExitStatus, Duration) {
         let since = Instant::now();
         kill_process(Pid::from_child(&self.child), signal).unwrap();
         let status = self.child.wait().unwrap();
         (status, since.elapsed())
     }
 
-    fn fail(mut self) -> (Option<i32>, String) {
+    pub(crate) fn fail(mut self) -> (Option<i32>, String) {
         self.log.read_to_string(&mut self.seen).unwrap();
         (self.child.wait().unwrap().code(), self.seen.clone())
     }

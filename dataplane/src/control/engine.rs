@@ -92,7 +92,12 @@ impl Engine {
         check(&spec)?;
         let change = match self.flows.get(&spec.id) {
             Some(placed) if placed.spec == spec => FlowChange::Unchanged,
-            Some(placed) if placed.spec.input == spec.input => self.exchange_outputs(&spec)?,
+            Some(placed)
+                if placed.spec.input == spec.input
+                    && placed.spec.media_analysis == spec.media_analysis =>
+            {
+                self.exchange_outputs(&spec)?
+            }
             Some(_) => self.restart(&spec)?,
             None => self.start(&spec)?,
         };

@@ -74,6 +74,8 @@ impl Core {
         writer.publish_flow(&slots.flow, &record);
         if let Some(history) = history {
             writer.push_history(&slots.flow, &history);
+            let mut detail = flow.analysis().detail();
+            writer.publish_detail(&slots.flow, &mut detail, &mut self.json.borrow_mut());
         }
     }
 

@@ -188,10 +188,15 @@ impl Flow {
 
         let sequence = self.input.sequence();
         let lost = sequence.map_or(0, SequenceTracker::lost);
+        let restarts = sequence.map_or(0, SequenceTracker::restarts);
         let second_is_over = self.observer.second(now_ns, lost, counts.dropped_kernel);
-        let record = FlowRecord {
+        self.analysis.tick(unix_us * 1_000, restarts);
+        if second_is_over {
+            self.analysis.second(lost);
+        }
+        let mut record = FlowRecord {
             state: FlowState::Running.code(),
-            health: self.health(now_ns).code(),
+            health: self.health(now_ns, unix_us * 1_000).code(),
             started_unix_us: self.observer.started_unix_us,
             input_state: self.input_state(now_ns).code(),
             input_packets_received: counts.packets,
@@ -201,7 +206,7 @@ impl Flow {
             input_packets_invalid: counts.invalid,
             input_packets_duplicate: sequence.map_or(0, SequenceTracker::duplicate),
             input_packets_reordered: sequence.map_or(0, SequenceTracker::reordered),
-            input_source_restarts: sequence.map_or(0, SequenceTracker::restarts),
+            input_source_restarts: restarts,
             input_packets_dropped_kernel: counts.dropped_kernel,
             input_bytes_unaligned: self.datagrams.bytes_unaligned(),
             input_receive_batches: counts.batches,
@@ -209,6 +214,7 @@ impl Flow {
             outputs_packets_dropped: outputs_dropped,
             ..FlowRecord::default()
         };
+        self.analysis.record(&mut record, unix_us * 1_000);
         if second_is_over {
             self.fit_buffers(input_bitrate_bps);
         }
@@ -232,12 +238,16 @@ impl Flow {
         }
     }
 
-    /// Health by configuration.md 12.1, as far as it is measured: silence and loss.
-    fn health(&self, now_ns: u64) -> Health {
+    /// Health by configuration.md 12.1; the first that matches, from the worst. `realtime_ns` is the same instant as
+    /// `now_ns` on the clock of arrivals.
+    fn health(&self, now_ns: u64, realtime_ns: u64) -> Health {
+        let [first_ok, second_ok, _] = self.analysis.stream().priorities_ok(realtime_ns);
         let since_ns = self.input.newest_ns().unwrap_or(self.observer.started_ns);
         if self.input.is_on() && now_ns.saturating_sub(since_ns) >= QUIET_NS {
             Health::Critical
-        } else if self.observer.lost_in_last_second {
+        } else if !first_ok {
+            Health::Error
+        } else if !second_ok || self.observer.lost_in_last_second {
             Health::Warning
         } else {
             Health::Healthy

@@ -10,6 +10,7 @@ use bilbycast_shm_proto::model::{
     TestInputSpec, UdpInputSpec, UdpOutputSpec,
 };
 
+use super::analysis::Analysis;
 use super::observe::Observed;
 use super::*;
 use crate::control::open;
@@ -28,6 +29,7 @@ fn rtp_in() -> InputSpec {
     InputSpec::Rtp(RtpInputSpec {
         receive: receive(),
         enabled: true,
+        tr07_mode: false,
     })
 }
 
@@ -92,7 +94,14 @@ impl Bench {
             sender.connect(leg.socket().local_addr().unwrap()).unwrap();
         }
         Self {
-            flow: Flow::new("f".to_owned(), opened, outputs, 0, 7),
+            flow: Flow::new(
+                "f".to_owned(),
+                opened,
+                outputs,
+                Analysis::new(true, false),
+                0,
+                7,
+            ),
             input,
             buffers: PassBuffers::new(),
             sender,
@@ -111,7 +120,7 @@ impl Bench {
 
     fn observe(&mut self) -> (bilbycast_shm_proto::counters::FlowRecord, Vec<OutputRecord>) {
         let mut outputs = Vec::new();
-        let (record, _) = self.flow.observe(self.now_ns, 7, |observed| {
+        let (record, _) = self.flow.observe(self.now_ns, 7_000, |observed| {
             if let Observed::Output(_, record) = observed {
                 outputs.push(record);
             }
@@ -326,6 +335,7 @@ fn what_is_switched_off_is_idle_and_binds_nothing() {
     let input = InputSpec::Rtp(RtpInputSpec {
         receive: receive(),
         enabled: false,
+        tr07_mode: false,
     });
     let mut bench = Bench::new(input, &[spec]);
     assert!(bench.flow.input().leg().is_none());

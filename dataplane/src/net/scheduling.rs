@@ -15,11 +15,13 @@ pub fn favour_this_thread() -> bool {
     unsafe { libc::setpriority(libc::PRIO_PROCESS, thread, NICE) == 0 }
 }
 
-/// Keeps what is mapped now in memory, so that a packet never waits for a page. False when the limit on locked memory
-/// does not allow it.
+/// Keeps what is mapped now in memory, once it has been touched, so that a packet never waits for a page that was paged
+/// out. What was never touched stays unused: the shared memory is mostly holes. False when the limit on locked memory does
+/// not allow it.
 #[must_use]
 pub fn lock_memory() -> bool {
-    mlockall(MlockAllFlags::MCL_CURRENT).is_ok()
+    let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
+    mlockall(MlockAllFlags::MCL_CURRENT | on_fault).is_ok()
 }
 
 /// Makes timers of the calling thread exact: by default the kernel may delay them by 50 us to save wake-ups.

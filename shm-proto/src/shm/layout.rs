@@ -7,7 +7,7 @@ use crate::counters::{CoreRecord, FlowRecord, HistoryRecord, OutputRecord};
 use crate::model::ID_BYTES_MAX;
 
 /// Raised when the arrangement changes in a way that [`crate::counters::LAYOUT_HASH`] does not show.
-pub const LAYOUT_VERSION: u64 = 1;
+pub const LAYOUT_VERSION: u64 = 2;
 
 /// Marks the file: `bilbyshm`, read as a little-endian number.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"bilbyshm");
@@ -44,6 +44,15 @@ pub(super) const OUTPUT_HEAD_WORDS: usize = 5 + ID_WORDS;
 
 /// Words of a history entry's payload: hash of the flow's id, record.
 pub(super) const HISTORY_WORDS: usize = 1 + HistoryRecord::WORDS;
+
+/// Words of a flow's detail: sequence, generation of the flow, length of its JSON, JSON.
+const DETAIL_WORDS: usize = 2_048;
+
+/// Words in front of the JSON of a flow's detail.
+pub(super) const DETAIL_HEAD_WORDS: usize = 3;
+
+/// Longest JSON of a flow's detail, in bytes: a hundred PIDs and more.
+pub(super) const DETAIL_BYTES_MAX: usize = 8 * (DETAIL_WORDS - DETAIL_HEAD_WORDS);
 
 /// Words of an event entry's payload: length of its JSON, JSON.
 pub(super) const EVENT_WORDS: usize = 126;
@@ -151,9 +160,15 @@ impl Layout {
         start..start + OUTPUT_SLOT_WORDS
     }
 
+    /// The detail of a flow.
+    pub(super) const fn detail(&self, core: usize, slot: usize) -> Range<usize> {
+        let start = self.output(core, OUTPUT_SLOTS).start + slot * DETAIL_WORDS;
+        start..start + DETAIL_WORDS
+    }
+
     /// The history ring of a core.
     pub(super) const fn history(&self, core: usize) -> Range<usize> {
-        let start = self.output(core, OUTPUT_SLOTS).start;
+        let start = self.detail(core, FLOW_SLOTS).start;
         start..start + Ring::words(self.history_entries, HISTORY_WORDS)
     }
 
@@ -167,6 +182,7 @@ impl Layout {
         let part = CORE_HEAD_WORDS
             + FLOW_SLOTS * FLOW_SLOT_WORDS
             + OUTPUT_SLOTS * OUTPUT_SLOT_WORDS
+            + FLOW_SLOTS * DETAIL_WORDS
             + Ring::words(self.history_entries, HISTORY_WORDS)
             + EVENT_RING_WORDS;
         // Two cores never share a page, let alone a cache line.
@@ -209,6 +225,8 @@ mod tests {
                     layout.flow(core, FLOW_SLOTS - 1),
                     layout.output(core, 0),
                     layout.output(core, OUTPUT_SLOTS - 1),
+                    layout.detail(core, 0),
+                    layout.detail(core, FLOW_SLOTS - 1),
                     layout.history(core),
                     layout.core_events(core),
                 ];

@@ -6,8 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::layout::{
-    EVENT_WORDS, FLOW_HEAD_WORDS, FLOW_SLOTS, HEADER_WORDS, HISTORY_WORDS, ID_WORDS,
-    LAYOUT_VERSION, Layout, MAGIC, OUTPUT_HEAD_WORDS, OUTPUT_SLOTS, core_head, header, id_hash,
+    DETAIL_BYTES_MAX, DETAIL_HEAD_WORDS, EVENT_WORDS, FLOW_HEAD_WORDS, FLOW_SLOTS, HEADER_WORDS,
+    HISTORY_WORDS, ID_WORDS, LAYOUT_VERSION, Layout, MAGIC, OUTPUT_HEAD_WORDS, OUTPUT_SLOTS,
+    core_head, header, id_hash,
 };
 use super::map::ReadMap;
 use super::ring::{Entry, Ring};
@@ -15,6 +16,7 @@ use super::seqlock;
 use super::writer::FREE;
 use crate::control::BootId;
 use crate::counters::{CoreRecord, FlowRecord, HistoryRecord, LAYOUT_HASH, OutputRecord};
+use crate::detail::StreamDetail;
 use crate::event::Event;
 use crate::model::ID_BYTES_MAX;
 use crate::sync::{AtomicU64, Ordering};
@@ -59,6 +61,10 @@ pub struct FlowSnapshot {
     pub flow_id: String,
     /// Index of its packet core.
     pub core: usize,
+    /// Its slot there.
+    pub slot: usize,
+    /// Which use of the slot this is.
+    pub generation: u64,
     /// Flow and input.
     pub record: FlowRecord,
     /// Its outputs, in no particular order.
@@ -191,6 +197,33 @@ impl ShmReader {
             .collect()
     }
 
+    /// What is in a flow's stream; `None` when the flow has not told, or is gone.
+    #[must_use]
+    pub fn detail(&self, flow: &FlowSnapshot) -> Option<StreamDetail> {
+        if flow.core >= self.layout.cores() || flow.slot >= FLOW_SLOTS {
+            return None;
+        }
+        let words = &self.map.words()[self.layout.detail(flow.core, flow.slot)];
+        let (head, json) = words[1..].split_at(DETAIL_HEAD_WORDS - 1);
+        let bytes = usize::try_from(head[1].load(Ordering::Relaxed)).ok()?;
+        if bytes == 0 || bytes > DETAIL_BYTES_MAX {
+            return None;
+        }
+        // As many words as the length says; should it change meanwhile, the sequence tells.
+        let wanted = DETAIL_HEAD_WORDS - 1 + bytes.div_ceil(8);
+        let mut values = vec![0; wanted];
+        if !seqlock::read(&words[0], &words[1..=wanted], &mut values) {
+            return None;
+        }
+        debug_assert_eq!(json.len() + DETAIL_HEAD_WORDS, words.len());
+        let (head, json) = values.split_at(DETAIL_HEAD_WORDS - 1);
+        if head[0] != flow.generation || head[1] != bytes as u64 {
+            return None;
+        }
+        let json: Vec<u8> = json.iter().flat_map(|word| word.to_le_bytes()).collect();
+        serde_json::from_slice(json.get(..bytes)?).ok()
+    }
+
     /// The seconds of one flow that the history still has and that ended after `since_unix_us`, oldest first.
     #[must_use]
     pub fn history(&self, flow_id: &str, since_unix_us: u64) -> Vec<HistoryRecord> {
@@ -266,6 +299,8 @@ impl ShmReader {
             flows.push(FlowSnapshot {
                 flow_id,
                 core,
+                slot,
+                generation: head[0],
                 record,
                 outputs: Vec::new(),
             });

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::control::BootId;
 use crate::counters::{CoreRecord, FlowRecord, HistoryRecord, OutputRecord};
+use crate::detail::{PidDetail, StreamDetail};
 use crate::event::{Category, Event, Severity};
 
 const BOOT: BootId = BootId(0x1234_5678_9abc_def0);
@@ -62,6 +63,8 @@ fn a_reader_finds_what_the_cores_publish() {
         [FlowSnapshot {
             flow_id: id,
             core: 1,
+            slot: 0,
+            generation: 1,
             record,
             outputs
         }]
@@ -77,6 +80,33 @@ fn a_reader_finds_what_the_cores_publish() {
     let _flow = cores[1].add_flow("b").unwrap();
     assert_eq!(reader.flows()[0].flow_id, "b");
     assert_eq!(reader.flows()[0].record, FlowRecord::default());
+}
+
+#[test]
+fn details_are_read_back_and_belong_to_their_flow() {
+    let (_folder, _control, mut cores, reader) = made(1);
+    let flow = cores[0].add_flow("a").unwrap();
+    let snapshot = reader.flows().remove(0);
+    assert_eq!(reader.detail(&snapshot), None);
+    let mut json = Vec::new();
+    for count in [300, 3, 0] {
+        let pid = PidDetail {
+            role: "stream".to_owned(),
+            ..PidDetail::default()
+        };
+        let mut detail = StreamDetail {
+            pids: vec![pid; count],
+            total_bitrate_bps: 7,
+            ..StreamDetail::default()
+        };
+        cores[0].publish_detail(&flow, &mut detail, &mut json);
+        assert_eq!(reader.detail(&snapshot), Some(detail));
+    }
+    cores[0].remove_flow(flow);
+    let _other = cores[0].add_flow("b").unwrap();
+    let other = reader.flows().remove(0);
+    assert_eq!(other.slot, snapshot.slot);
+    assert_eq!(reader.detail(&other), None);
 }
 
 #[test]

@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::layout::{
-    EVENT_BYTES_MAX, EVENT_WORDS, FLOW_HEAD_WORDS, FLOW_SLOTS, HISTORY_WORDS, ID_WORDS,
-    LAYOUT_VERSION, Layout, MAGIC, OUTPUT_HEAD_WORDS, OUTPUT_SLOTS, core_head, header, id_hash,
+    DETAIL_BYTES_MAX, DETAIL_HEAD_WORDS, EVENT_BYTES_MAX, EVENT_WORDS, FLOW_HEAD_WORDS, FLOW_SLOTS,
+    HISTORY_WORDS, ID_WORDS, LAYOUT_VERSION, Layout, MAGIC, OUTPUT_HEAD_WORDS, OUTPUT_SLOTS,
+    core_head, header, id_hash,
 };
 use super::map::WriteMap;
 use super::ring::Ring;
 use super::seqlock;
 use crate::control::BootId;
 use crate::counters::{CoreRecord, FlowRecord, HistoryRecord, LAYOUT_HASH, OutputRecord};
+use crate::detail::StreamDetail;
 use crate::event::Event;
 use crate::model::ID_BYTES_MAX;
 use crate::sync::{AtomicU64, Ordering};
@@ -226,6 +228,21 @@ impl CoreWriter {
     pub fn publish_flow(&mut self, flow: &FlowSlot, record: &FlowRecord) {
         self.write_slot(self.layout.flow(self.core, flow.slot), |words| {
             seqlock::store(&words[FLOW_HEAD_WORDS - 1..], &record.to_words());
+        });
+    }
+
+    /// Publishes what is in a flow's stream; `json` is scratch.
+    pub fn publish_detail(
+        &mut self,
+        flow: &FlowSlot,
+        detail: &mut StreamDetail,
+        json: &mut Vec<u8>,
+    ) {
+        detail.write_json(json, DETAIL_BYTES_MAX);
+        self.write_slot(self.layout.detail(self.core, flow.slot), |words| {
+            words[0].store(flow.generation, Ordering::Relaxed);
+            words[1].store(json.len() as u64, Ordering::Relaxed);
+            store_bytes(&words[DETAIL_HEAD_WORDS - 1..], json);
         });
     }
 

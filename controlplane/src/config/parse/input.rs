@@ -9,25 +9,55 @@ use super::super::model::{
     InputConfig, InputRedundancy, RtpInputConfig, TestInputConfig, UdpInputConfig,
 };
 use super::super::raw::{Object, UnknownFields, integer_in};
-use super::leg;
+use super::{leg, srt, stream, webrtc};
 
 pub(super) fn input(
     mut object: Object,
     unknown: &mut UnknownFields,
 ) -> Result<InputConfig, ConfigError> {
-    let kind = object.choice("type", &["rtp", "udp", "test"])?;
-    let input = match object.required("type", kind)?.as_str() {
-        "rtp" => InputConfig::Rtp(Box::new(rtp(&mut object, unknown)?)),
-        "udp" => InputConfig::Udp(UdpInputConfig {
-            receive: leg::receive(&mut object)?,
-        }),
-        _ => InputConfig::Test(TestInputConfig {
+    let kind = object.word("type", &KINDS)?;
+    let kind = object.required("type", kind)?;
+    let input = match kind {
+        Kind::Rtmp => InputConfig::Rtmp(stream::rtmp_input(&mut object)?),
+        Kind::Rtp => InputConfig::Rtp(Box::new(rtp(&mut object, unknown)?)),
+        Kind::Rtsp => InputConfig::Rtsp(stream::rtsp_input(&mut object)?),
+        Kind::Srt => InputConfig::Srt(Box::new(srt::input(&mut object, unknown)?)),
+        Kind::Test => InputConfig::Test(TestInputConfig {
             bitrate_mbps: rate_mbps(&mut object, "bitrate_mbps", TEST_MBPS_MIN)?,
         }),
+        Kind::Udp => InputConfig::Udp(UdpInputConfig {
+            receive: leg::receive(&mut object)?,
+        }),
+        Kind::Webrtc => InputConfig::Webrtc(webrtc::webrtc_input(&mut object)?),
+        Kind::Whep => InputConfig::Whep(webrtc::whep_input(&mut object)?),
     };
     object.finish(unknown);
     Ok(input)
 }
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Rtmp,
+    Rtp,
+    Rtsp,
+    Srt,
+    Test,
+    Udp,
+    Webrtc,
+    Whep,
+}
+
+/// In the order of the specification, in which messages list them.
+const KINDS: [(&str, Kind); 8] = [
+    ("rtp", Kind::Rtp),
+    ("udp", Kind::Udp),
+    ("srt", Kind::Srt),
+    ("rtmp", Kind::Rtmp),
+    ("rtsp", Kind::Rtsp),
+    ("webrtc", Kind::Webrtc),
+    ("whep", Kind::Whep),
+    ("test", Kind::Test),
+];
 
 /// Lowest rate of the test source: below it, tables, tone and picture do not fit together.
 const TEST_MBPS_MIN: f64 = 0.3;
@@ -72,7 +102,7 @@ fn redundancy(
 ) -> Result<InputRedundancy, ConfigError> {
     let redundancy = InputRedundancy {
         receive: leg::receive_rtp(&mut object)?,
-        path_differential_ms: object.integer("path_differential_ms", 1..=2_000)?,
+        path_differential_ms: object.integer("path_differential_ms", leg::PATH_DIFFERENTIAL_MS)?,
     };
     if fec {
         leg::port_leaves_room_for_fec(&object, "bind_addr", redundancy.receive.bind_addr)?;

@@ -13,6 +13,9 @@ use super::super::raw::{Object, UnknownFields};
 /// RTP payload types (RFC 3550 5.1).
 pub(super) const PAYLOAD_TYPES: RangeInclusive<u8> = 0..=127;
 
+/// Merge buffers of ST 2022-7, in milliseconds.
+pub(super) const PATH_DIFFERENTIAL_MS: RangeInclusive<u32> = 1..=2_000;
+
 /// What a leg without RTP receives.
 pub(super) fn receive(object: &mut Object) -> Result<ReceiveConfig, ConfigError> {
     let bind_addr = socket_addr(object, "bind_addr")?;
@@ -144,7 +147,7 @@ fn local_addr(
 }
 
 /// Refuses an address of another family than the `main` one of the leg.
-fn same_family(
+pub(super) fn same_family(
     object: &Object,
     field: &str,
     address: impl HasIp,
@@ -158,11 +161,14 @@ fn same_family(
     Err(broken(object, field, address, &rule))
 }
 
-fn is_unicast(address: IpAddr) -> bool {
+pub(super) fn is_unicast(address: IpAddr) -> bool {
     !address.is_unspecified() && !address.is_multicast() && address != Ipv4Addr::BROADCAST
 }
 
-fn socket_addr(object: &mut Object, field: &str) -> Result<Option<SocketAddr>, ConfigError> {
+pub(super) fn socket_addr(
+    object: &mut Object,
+    field: &str,
+) -> Result<Option<SocketAddr>, ConfigError> {
     let expected = "\"address:port\", an IPv6 address in brackets";
     let Some(address) = object.parsed::<SocketAddr>(field, expected)? else {
         return Ok(None);
@@ -171,7 +177,7 @@ fn socket_addr(object: &mut Object, field: &str) -> Result<Option<SocketAddr>, C
     Ok(Some(address))
 }
 
-fn ip_addr(object: &mut Object, field: &str) -> Result<Option<IpAddr>, ConfigError> {
+pub(super) fn ip_addr(object: &mut Object, field: &str) -> Result<Option<IpAddr>, ConfigError> {
     let Some(address) = object.parsed(field, "an IP address")? else {
         return Ok(None);
     };
@@ -195,7 +201,7 @@ fn not_mapped(object: &Object, field: &str, address: impl HasIp) -> Result<(), C
 }
 
 /// An IP address with or without a port, shown as it was written.
-trait HasIp: Copy + fmt::Display {
+pub(super) trait HasIp: Copy + fmt::Display {
     fn ip(self) -> IpAddr;
 }
 
@@ -211,6 +217,11 @@ impl HasIp for SocketAddr {
     }
 }
 
-fn broken(object: &Object, field: &str, found: impl ToString, rule: &str) -> ConfigError {
+pub(super) fn broken(
+    object: &Object,
+    field: &str,
+    found: impl ToString,
+    rule: &str,
+) -> ConfigError {
     object.error(field, Problem::rule(Value::from(found.to_string()), rule))
 }

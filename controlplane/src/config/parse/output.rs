@@ -7,7 +7,7 @@ use super::super::model::{
     OutputConfig, OutputKindConfig, RtpOutputConfig, SendConfig, output_owner,
 };
 use super::super::raw::{Object, UnknownFields};
-use super::{NAME_CHARS_MAX, leg};
+use super::{NAME_CHARS_MAX, leg, srt, stream, webrtc};
 
 pub(super) fn output(
     mut object: Object,
@@ -18,14 +18,39 @@ pub(super) fn output(
     object.set_owner(&output_owner(&id));
     let name = object.text("name", 1..=NAME_CHARS_MAX)?;
     let name = object.required("name", name)?;
-    let kind = object.choice("type", &["rtp", "udp"])?;
-    let kind = match object.required("type", kind)?.as_str() {
-        "rtp" => OutputKindConfig::Rtp(Box::new(rtp(&mut object, unknown)?)),
-        _ => OutputKindConfig::Udp(leg::send(&mut object)?),
+    let kind = object.word("type", &KINDS)?;
+    let kind = object.required("type", kind)?;
+    let kind = match kind {
+        Kind::Hls => OutputKindConfig::Hls(stream::hls_output(&mut object)?),
+        Kind::Rtmp => OutputKindConfig::Rtmp(stream::rtmp_output(&mut object)?),
+        Kind::Rtp => OutputKindConfig::Rtp(Box::new(rtp(&mut object, unknown)?)),
+        Kind::Srt => OutputKindConfig::Srt(Box::new(srt::output(&mut object, unknown)?)),
+        Kind::Udp => OutputKindConfig::Udp(leg::send(&mut object)?),
+        Kind::Webrtc => OutputKindConfig::Webrtc(webrtc::webrtc_output(&mut object)?),
     };
     object.finish(unknown);
     Ok(OutputConfig { id, name, kind })
 }
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Hls,
+    Rtmp,
+    Rtp,
+    Srt,
+    Udp,
+    Webrtc,
+}
+
+/// In the order of the specification, in which messages list them.
+const KINDS: [(&str, Kind); 6] = [
+    ("rtp", Kind::Rtp),
+    ("udp", Kind::Udp),
+    ("srt", Kind::Srt),
+    ("rtmp", Kind::Rtmp),
+    ("hls", Kind::Hls),
+    ("webrtc", Kind::Webrtc),
+];
 
 fn rtp(object: &mut Object, unknown: &mut UnknownFields) -> Result<RtpOutputConfig, ConfigError> {
     let send = leg::send_rtp(object)?;

@@ -99,8 +99,9 @@ fn a_wrong_field_of_an_input_is_named() {
     for (fields, expected) in [
         (json!({"type": null}), "type is missing (at input.type)"),
         (
-            json!({"type": "srt"}),
-            "type is \"srt\", expected \"rtp\", \"udp\" or \"test\" (at input.type)",
+            json!({"type": "ndi"}),
+            "type is \"ndi\", expected \"rtp\", \"udp\", \"srt\", \"rtmp\", \"rtsp\", \"webrtc\", \"whep\" or \"test\" \
+             (at input.type)",
         ),
         (json!({"bind_addr": null}), "bind_addr is missing"),
         (
@@ -230,8 +231,8 @@ fn a_wrong_field_of_an_output_is_named() {
             "expected a string of 1 to 256 characters",
         ),
         (
-            json!({"type": "rtmp"}),
-            "type is \"rtmp\", expected \"rtp\" or \"udp\"",
+            json!({"type": "rtsp"}),
+            "type is \"rtsp\", expected \"rtp\", \"udp\", \"srt\", \"rtmp\", \"hls\" or \"webrtc\"",
         ),
         (json!({"dest_addr": null}), "dest_addr is missing"),
         (

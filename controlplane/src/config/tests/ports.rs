@@ -149,6 +149,116 @@ fn outputs_fec_and_legs_count() {
 }
 
 #[test]
+fn connections_and_tunnels_count() {
+    let srt = |mode: &str, local_addr: &str| {
+        json!({"type": "srt", "mode": mode,
+        "local_addr": local_addr, "remote_addr": "192.0.2.9:9000"})
+    };
+    let legs = with(
+        &srt("caller", "0.0.0.0:0"),
+        &json!({"redundancy": srt("listener", "192.0.2.1:5000")}),
+    );
+    let rtmp = |listen_addr: &str| json!({"type": "rtmp", "listen_addr": listen_addr});
+    let udp = json!({"type": "udp", "bind_addr": "0.0.0.0:5000"});
+    for (first, second, expected) in [
+        (
+            &udp,
+            &srt("listener", "192.0.2.1:5000"),
+            Some("flow 'f1', input: local_addr needs UDP 192.0.2.1:5000"),
+        ),
+        (
+            &udp,
+            &srt("caller", "192.0.2.1:5000"),
+            Some("local_addr needs UDP 192.0.2.1:5000"),
+        ),
+        (
+            &udp,
+            &srt("rendezvous", "192.0.2.1:5000"),
+            Some("local_addr needs UDP"),
+        ),
+        (&udp, &srt("caller", "192.0.2.1:0"), None),
+        (
+            &udp,
+            &legs,
+            Some("flow 'f1', input, redundancy: local_addr needs UDP 192.0.2.1:5000"),
+        ),
+        (&udp, &rtmp("0.0.0.0:5000"), None),
+        (
+            &rtmp("0.0.0.0:1935"),
+            &rtmp("192.0.2.1:1935"),
+            Some(
+                "flow 'f1', input: listen_addr needs TCP 192.0.2.1:1935, which flow 'f0', input has already",
+            ),
+        ),
+        (
+            &udp,
+            &rtmp("127.0.0.1:8080"),
+            Some("which server has already (listen_port 0.0.0.0:8080)"),
+        ),
+        (&json!({"type": "webrtc"}), &json!({"type": "webrtc"}), None),
+    ] {
+        let inputs = [first, second].map(|input| (input.clone(), json!([])));
+        let found = conflict(&flows(inputs.into_iter()));
+        match expected {
+            None => assert_eq!(found, None),
+            Some(expected) => assert!(found.as_ref().unwrap().contains(expected), "{found:?}"),
+        }
+    }
+    let output = with(
+        &srt("listener", "0.0.0.0:5000"),
+        &json!({"id": "o", "name": "O"}),
+    );
+    let found = conflict(&flows([(udp.clone(), json!([output]))].into_iter()));
+    assert!(
+        found
+            .as_ref()
+            .unwrap()
+            .starts_with("flow 'f0', output 'o': local_addr needs UDP"),
+        "{found:?}"
+    );
+
+    let tunnel = json!({"id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890", "name": "T",
+        "protocol": "udp", "mode": "direct", "direction": "egress", "local_addr": "0.0.0.0:5000",
+        "peer_addr": "h:1", "direct_listen_addr": "0.0.0.0:5000"});
+    let ingress = json!({"direction": "ingress", "local_addr": "127.0.0.1:8080"});
+    for (fields, expected) in [
+        (
+            json!({}),
+            Some("tunnel 'a1b2c3d4-e5f6-7890-abcd-ef1234567890': local_addr needs UDP"),
+        ),
+        (json!({"enabled": false}), None),
+        (json!({"protocol": "tcp"}), None),
+        (
+            json!({"protocol": "tcp", "local_addr": "0.0.0.0:8080"}),
+            Some("local_addr needs TCP"),
+        ),
+        (
+            ingress.clone(),
+            Some("direct_listen_addr needs UDP 0.0.0.0:5000"),
+        ),
+        (
+            with(&ingress, &json!({"protocol": "tcp"})),
+            Some("direct_listen_addr needs UDP"),
+        ),
+        (
+            with(
+                &ingress,
+                &json!({"mode": "relay", "relay_addr": "h:1", "tunnel_encryption_key": "0".repeat(64)}),
+            ),
+            None,
+        ),
+    ] {
+        let flow = json!({"id": "f", "name": "F", "input": udp, "outputs": []});
+        let tunnels = json!({"tunnels": [with(&tunnel, &fields)]});
+        let found = conflict(&app(with(&document(&json!([flow])), &tunnels)).value);
+        match expected {
+            None => assert_eq!(found, None),
+            Some(expected) => assert!(found.as_ref().unwrap().contains(expected), "{found:?}"),
+        }
+    }
+}
+
+#[test]
 fn only_flows_that_count_are_compared() {
     let config = udp_inputs(&["0.0.0.0:5000", "0.0.0.0:5000"]);
     assert!(check_ports(&config, |flow| flow.id == "f1").is_ok());

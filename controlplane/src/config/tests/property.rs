@@ -33,7 +33,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-const WORDS: [&str; 10] = [
+const WORDS: [&str; 20] = [
     "rtp",
     "udp",
     "test",
@@ -44,9 +44,19 @@ const WORDS: [&str; 10] = [
     "192.0.2.1",
     "::ffff:192.0.2.1",
     "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+    "rtmp",
+    "rtsp",
+    "webrtc",
+    "whep",
+    "hls",
+    "caller",
+    "listener",
+    "rtsp://u:p@h:1/a?b",
+    "https://h",
+    "fec,cols:4,rows:4",
 ];
 
-const FIELDS: [&str; 26] = [
+const FIELDS: [&str; 42] = [
     "version",
     "node_id",
     "server",
@@ -73,6 +83,22 @@ const FIELDS: [&str; 26] = [
     "redundancy",
     "fec_decode",
     "bitrate_mbps",
+    "mode",
+    "local_addr",
+    "remote_addr",
+    "listen_addr",
+    "passphrase",
+    "aes_key_len",
+    "packet_filter",
+    "latency_ms",
+    "rtsp_url",
+    "whep_url",
+    "whip_url",
+    "dest_url",
+    "ingest_url",
+    "stream_key",
+    "clients",
+    "direction",
 ];
 
 fn family_addr(v4: bool) -> impl Strategy<Value = IpAddr> {
@@ -99,6 +125,7 @@ fn legal_input() -> impl Strategy<Value = Value> {
         option::of(any::<bool>()),
     );
     prop_oneof![
+        legal_srt(),
         option::of(0.3..=10_000.0_f64)
             .prop_map(|bitrate_mbps| json!({"type": "test", "bitrate_mbps": bitrate_mbps})),
         receive.prop_map(|(address, port, interface_addr)| json!({"type": "udp",
@@ -113,17 +140,55 @@ fn legal_input() -> impl Strategy<Value = Value> {
     ]
 }
 
+fn legal_srt() -> impl Strategy<Value = Value> {
+    let mode = prop::sample::select(vec!["caller", "listener", "rendezvous"]);
+    let addresses = any::<bool>().prop_flat_map(|v4| (family_addr(v4), family_addr(v4)));
+    (
+        (mode, addresses, 1_u16.., option::of(0_u64..=65_535)),
+        (
+            option::of("[ -~]{10,79}"),
+            option::of(1_u8..=255),
+            option::of(-1_i64..),
+            option::of(any::<bool>()),
+        ),
+        (
+            option::of(-1_i32..),
+            option::of(".{0,128}"),
+            option::of(32_u32..=1 << 20),
+            option::of(188_u16..=1_456),
+        ),
+    )
+        .prop_map(
+            |(
+                (mode, (local, remote), port, latency),
+                (passphrase, ttl, bw, drop),
+                (delay, id, size, payload),
+            )| {
+                json!({"type": "srt", "mode": mode, "local_addr": SocketAddr::new(local, 0),
+                    "remote_addr": SocketAddr::new(remote, port), "latency_ms": latency,
+                    "passphrase": passphrase, "ip_ttl": ttl, "max_rexmit_bw": bw,
+                    "tlpkt_drop": drop, "send_drop_delay": delay, "stream_id": id,
+                    "flight_flag_size": size, "payload_size": payload})
+            },
+        )
+}
+
 fn legal_output() -> impl Strategy<Value = Value> {
     let addresses = any::<bool>()
         .prop_flat_map(|v4| (family_addr(v4), option::of((family_addr(v4), any::<u16>()))));
     let kind = prop::sample::select(vec!["rtp", "udp"]);
-    (addresses, 1_u16.., option::of(0_u8..64), ".{1,64}", kind).prop_map(
+    let srt = (legal_srt(), ".{1,64}").prop_map(|(mut output, name)| {
+        output["name"] = json!(name);
+        output
+    });
+    let sends = (addresses, 1_u16.., option::of(0_u8..64), ".{1,64}", kind).prop_map(
         |((address, bind), port, dscp, name, kind)| {
             let bind_addr = bind.map(|(address, port)| SocketAddr::new(address, port));
             json!({"type": kind, "name": name, "dest_addr": SocketAddr::new(address, port),
                 "bind_addr": bind_addr, "dscp": dscp})
         },
-    )
+    );
+    prop_oneof![srt, sends]
 }
 
 fn legal_flow() -> impl Strategy<Value = Value> {

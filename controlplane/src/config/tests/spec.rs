@@ -22,8 +22,8 @@ fn defaults_are_filled_in() {
     assert_eq!(
         found,
         json!({
-            "id": "f",
-            "input": {"type": "rtp", "enabled": true, "receive": {"bind_addr": "239.1.1.1:5000",
+            "id": "f", "media_analysis": true,
+            "input": {"type": "rtp", "enabled": true, "tr07_mode": false, "receive": {"bind_addr": "239.1.1.1:5000",
                 "interface_addr": null, "source_addr": null}},
             "outputs": [
                 {"id": "a", "type": "rtp", "send": send("192.0.2.9:1", "0.0.0.0:0"),
@@ -53,6 +53,20 @@ fn what_is_given_arrives() {
         json!({"dest_addr": "239.1.1.2:1", "bind_addr": "192.0.2.1:9", "interface_addr": "192.0.2.1",
             "dscp": 0})
     );
+}
+
+#[test]
+fn analysis_is_as_it_is_asked_for() {
+    for tr07_mode in [false, true] {
+        let mut document = full_flow();
+        document["input"] =
+            json!({"type": "rtp", "bind_addr": "239.1.1.1:5000", "tr07_mode": tr07_mode});
+        document["outputs"] = json!([]);
+        document["media_analysis"] = json!(!tr07_mode);
+        let found = serde_json::to_value(flow_spec(&flow(document), 33).unwrap()).unwrap();
+        assert_eq!(found["input"]["tr07_mode"], json!(tr07_mode));
+        assert_eq!(found["media_analysis"], json!(!tr07_mode));
+    }
 }
 
 #[test]
@@ -104,7 +118,6 @@ fn what_cannot_be_carried_out_is_refused() {
     let output = json!({"type": "rtp", "id": "a", "name": "A", "dest_addr": "192.0.2.9:1"});
     for field in [
         "fec_decode",
-        "tr07_mode",
         "allowed_sources",
         "allowed_payload_types",
         "max_bitrate_mbps",
@@ -136,13 +149,43 @@ fn what_cannot_be_carried_out_is_refused() {
         );
         assert_eq!(error.place.owner, "flow 'main', output 'a'");
     }
-    let harmless = with(&input, &json!({"tr07_mode": false}));
-    flow_spec(
-        &flow(with(
+}
+
+#[test]
+fn a_type_that_cannot_be_run_is_named() {
+    let srt = json!({"type": "srt", "mode": "listener", "local_addr": "0.0.0.0:9000"});
+    let rtmp = json!({"type": "rtmp", "dest_url": "rtmp://h/live", "stream_key": "k"});
+    let hls = json!({"type": "hls", "ingest_url": "https://h"});
+    let whip = json!({"type": "webrtc", "whip_url": "https://h"});
+    for input in [
+        srt.clone(),
+        json!({"type": "rtmp", "listen_addr": "0.0.0.0:1935"}),
+        json!({"type": "rtsp", "rtsp_url": "rtsp://h"}),
+        json!({"type": "webrtc"}),
+        json!({"type": "whep", "whep_url": "https://h"}),
+    ] {
+        let document = with(&full_flow(), &json!({"input": input, "outputs": []}));
+        let name = input["type"].as_str().unwrap();
+        assert_eq!(
+            flow_spec(&flow(document), 33).unwrap_err().to_string(),
+            format!(
+                "flow 'main': input type '{name}' cannot be run by this version (at input.type)"
+            )
+        );
+    }
+    for output in [srt, rtmp, hls, whip] {
+        let output = with(&output, &json!({"id": "a", "name": "A"}));
+        let document = with(
             &full_flow(),
-            &json!({"input": harmless, "outputs": []}),
-        )),
-        33,
-    )
-    .unwrap();
+            &json!({"input": {"type": "test"}, "outputs": [output]}),
+        );
+        let name = output["type"].as_str().unwrap();
+        assert_eq!(
+            flow_spec(&flow(document), 33).unwrap_err().to_string(),
+            format!(
+                "flow 'main', output 'a': output type '{name}' cannot be run by this version \
+                 (at outputs[0].type)"
+            )
+        );
+    }
 }

@@ -143,7 +143,7 @@ fn what_the_data_plane_cannot_run_is_told_and_holds_up_nobody() {
     let expected = flow_spec(&config.flows[0], 33);
     match expected {
         Ok(spec) => assert!(plan.applies.contains(&spec)),
-        Err(error) => assert_eq!(plan.impossible, [("a".to_owned(), error.to_string())]),
+        Err(error) => assert_eq!(plan.impossible, [Failure::impossible("a", &error)]),
     }
     assert!(plan.applies.iter().any(|flow| flow.id == "b"));
 }

@@ -13,6 +13,7 @@ use bilbycast_shm_proto::model::{FlowSpec, InputSpec, OutputKind, OutputSpec, Re
 use super::{Engine, Placed};
 use crate::control::open::{self, OpenError};
 use crate::flow::Flow;
+use crate::flow::analysis::Analysis;
 use crate::flow::input::{Input, Leg};
 use crate::flow::output::Output;
 use crate::net::clock;
@@ -291,9 +292,14 @@ fn flow_of(spec: &FlowSpec, input: Input, outputs: Vec<Output>) -> Flow {
         spec.id.clone(),
         input,
         outputs,
+        Analysis::new(spec.media_analysis, tr07_mode(&spec.input)),
         clock::monotonic_ns(),
         clock::unix_us(),
     )
+}
+
+fn tr07_mode(input: &InputSpec) -> bool {
+    matches!(input, InputSpec::Rtp(rtp) if rtp.tr07_mode)
 }
 
 fn open_outputs(spec: &FlowSpec, outputs: &[&OutputSpec]) -> Result<Vec<Output>, OpenError> {

@@ -1,0 +1,124 @@
+//! What is in a flow's stream: `media_analysis` of the statistics, and the list of PIDs.
+
+use bilbycast_shm_proto::detail::{
+    AudioDetail, DataDetail, PidDetail, ProgrammeDetail, StreamDetail, VideoDetail,
+};
+
+use super::Tree;
+use crate::config::{FlowConfig, InputConfig};
+
+/// `media_analysis` of a flow.
+pub(super) fn analysis<'a>(flow: &'a FlowConfig, detail: &'a StreamDetail) -> Tree<'a> {
+    let payload_format = match flow.input {
+        InputConfig::Rtp(_) => "rtp_ts",
+        _ => "raw_ts",
+    };
+    let mut tree = Tree::with_room(FIELDS_USUAL);
+    tree.set("protocol", flow.input.type_name());
+    tree.set("payload_format", payload_format);
+    tree.set("fec", Tree::Null);
+    tree.set("redundancy", Tree::Null);
+    tree.set("program_count", detail.programmes.len() as u64);
+    tree.set("video_streams", list(&detail.video_streams, video));
+    tree.set("audio_streams", list(&detail.audio_streams, audio));
+    tree.set("total_bitrate_bps", detail.total_bitrate_bps);
+    tree.set("null_bitrate_bps", detail.null_bitrate_bps);
+    tree.set("transport_stream_id", number(detail.transport_stream_id));
+    tree.set("programs", list(&detail.programmes, programme));
+    tree.set("data_streams", list(&detail.data_streams, data));
+    tree
+}
+
+/// The PIDs of a flow; none while it does not run.
+pub(super) fn pids<'a>(flow_id: &'a str, detail: Option<&'a StreamDetail>) -> Tree<'a> {
+    let mut tree = Tree::object();
+    tree.set("flow_id", flow_id);
+    let known = detail.map_or(&[][..], |detail| &detail.pids);
+    tree.set("pids", list(known, pid));
+    tree.set(
+        "pids_left_out",
+        detail.map_or(0, |detail| detail.pids_left_out),
+    );
+    tree
+}
+
+fn video(stream: &VideoDetail) -> Tree<'_> {
+    let mut tree = Tree::with_room(FIELDS_USUAL);
+    tree.set("pid", u64::from(stream.pid));
+    tree.set("codec", stream.codec.as_str());
+    tree.set("stream_type", u64::from(stream.stream_type));
+    tree.set("resolution", text(stream.resolution.as_deref()));
+    tree.set("frame_rate", or_null(stream.frame_rate));
+    tree.set("profile", text(stream.profile.as_deref()));
+    tree.set("level", text(stream.level.as_deref()));
+    tree.set("bitrate_bps", stream.bitrate_bps);
+    tree.set("program_number", u64::from(stream.program_number));
+    tree.set("chroma", text(stream.chroma.as_deref()));
+    tree.set("bit_depth", number(stream.bit_depth));
+    tree.set("interlaced", or_null(stream.interlaced));
+    tree
+}
+
+fn audio(stream: &AudioDetail) -> Tree<'_> {
+    let mut tree = Tree::with_room(FIELDS_USUAL);
+    tree.set("pid", u64::from(stream.pid));
+    tree.set("codec", stream.codec.as_str());
+    tree.set("stream_type", u64::from(stream.stream_type));
+    tree.set("sample_rate_hz", number(stream.sample_rate_hz));
+    tree.set("channels", number(stream.channels));
+    tree.set("language", text(stream.language.as_deref()));
+    tree.set("bitrate_bps", stream.bitrate_bps);
+    tree.set("program_number", u64::from(stream.program_number));
+    tree
+}
+
+fn data(stream: &DataDetail) -> Tree<'_> {
+    let mut tree = Tree::with_room(FIELDS_USUAL);
+    tree.set("pid", u64::from(stream.pid));
+    tree.set("codec", stream.codec.as_str());
+    tree.set("stream_type", u64::from(stream.stream_type));
+    tree.set("language", text(stream.language.as_deref()));
+    tree.set("bitrate_bps", stream.bitrate_bps);
+    tree.set("program_number", u64::from(stream.program_number));
+    tree
+}
+
+fn programme(programme: &ProgrammeDetail) -> Tree<'_> {
+    let mut tree = Tree::object();
+    tree.set("program_number", u64::from(programme.number));
+    tree.set("pmt_pid", u64::from(programme.pmt_pid));
+    tree.set("pcr_pid", number(programme.pcr_pid));
+    tree
+}
+
+fn pid(pid: &PidDetail) -> Tree<'_> {
+    let mut tree = Tree::with_room(FIELDS_USUAL);
+    tree.set("pid", u64::from(pid.pid));
+    tree.set("role", pid.role.as_str());
+    tree.set("packets", pid.packets);
+    tree.set("bitrate_bps", pid.bitrate_bps);
+    tree.set("cc_errors", pid.cc_errors);
+    tree.set("tei_errors", pid.tei_errors);
+    tree.set("scrambled_packets", pid.scrambled_packets);
+    tree.set("pcrs", number(pid.pcrs));
+    tree.set("pcr_accuracy_errors", number(pid.pcr_accuracy_errors));
+    tree
+}
+
+fn list<'a, T>(items: &'a [T], tree: impl Fn(&'a T) -> Tree<'a>) -> Tree<'a> {
+    Tree::List(items.iter().map(tree).collect())
+}
+
+fn text(text: Option<&str>) -> Tree<'_> {
+    or_null(text)
+}
+
+fn number<'a>(number: Option<impl Into<u64>>) -> Tree<'a> {
+    or_null(number.map(Into::into))
+}
+
+fn or_null<'a>(value: Option<impl Into<Tree<'a>>>) -> Tree<'a> {
+    value.map_or(Tree::Null, Into::into)
+}
+
+const FIELDS_USUAL: usize = 12;

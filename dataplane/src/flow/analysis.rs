@@ -1,0 +1,136 @@
+//! What is found out about a flow's stream on its way through: TR 101 290 and arrival.
+//!
+//! The analysers see packets in the order in which they arrived, after what is not RTP was dropped, and never hold one
+//! up. Their time is the kernel's receive time; between packets the housekeeping moves it on.
+
+mod detail;
+
+use bilbycast_mpegts::{Analyser, AnalyserConfig};
+use bilbycast_shm_proto::counters::{ABSENT, FlowRecord};
+use bilbycast_shm_proto::detail::StreamDetail;
+
+use super::arrival::{ArrivalFigures, ArrivalMeter};
+use crate::net::memory::Packet;
+
+/// The analysers of one flow.
+#[derive(Debug)]
+pub struct Analysis {
+    stream: Box<Analyser>,
+    arrival: ArrivalMeter,
+    figures: ArrivalFigures,
+    restarts_seen: u64,
+    tr07_mode: bool,
+}
+
+impl Analysis {
+    /// Analysers that have seen nothing. `media`: elementary streams are looked into as well; `tr07_mode`: JPEG XS by VSF
+    /// TR-07 is reported.
+    #[must_use]
+    pub fn new(media: bool, tr07_mode: bool) -> Self {
+        let config = AnalyserConfig {
+            media,
+            ..AnalyserConfig::default()
+        };
+        Self {
+            stream: Box::new(Analyser::new(config)),
+            arrival: ArrivalMeter::default(),
+            figures: ArrivalFigures::default(),
+            restarts_seen: 0,
+            tr07_mode,
+        }
+    }
+
+    /// Takes the packets of a pass, whose bytes lie in `memory`.
+    pub(super) fn on_packets(&mut self, memory: &[u8], packets: &[Packet]) {
+        for packet in packets {
+            let Some(bytes) = memory.get(packet.range()) else {
+                continue;
+            };
+            let payload = &memory[packet.payload_range()];
+            self.stream.on_payload(payload, packet.arrival_ns);
+            let timestamp = (packet.header_bytes > 0)
+                .then(|| bytes.get(4..8))
+                .flatten()
+                .and_then(|bytes| bytes.try_into().ok())
+                .map(u32::from_be_bytes);
+            self.arrival
+                .on_packet(packet.arrival_ns, packet.bytes, timestamp);
+        }
+    }
+
+    /// Moves time on to `now_ns` (CLOCK_REALTIME); `restarts` counts how often the source started anew.
+    pub(super) fn tick(&mut self, now_ns: u64, restarts: u64) {
+        if std::mem::replace(&mut self.restarts_seen, restarts) != restarts {
+            self.arrival.on_restart();
+        }
+        self.stream.tick(now_ns);
+    }
+
+    /// Ends a second of the arrival figures, in which `packets_lost` in all had been lost.
+    pub(super) fn second(&mut self, packets_lost: u64) {
+        self.figures = self.arrival.second(packets_lost);
+    }
+
+    /// Puts what was found into a flow's record. `now_ns` is CLOCK_REALTIME.
+    pub(super) fn record(&self, record: &mut FlowRecord, now_ns: u64) {
+        let counters = self.stream.counters();
+        let [first, second, third] = self.stream.priorities_ok(now_ns).map(u64::from);
+        let jpeg_xs_pid = self.stream.jpeg_xs_pid().filter(|_| self.tr07_mode);
+        let ArrivalFigures {
+            iat,
+            jitter_ns,
+            delay_factor_us,
+            media_loss_rate,
+        } = self.figures;
+        *record = FlowRecord {
+            tr101290_packets: counters.packets,
+            tr101290_pats: counters.pat_sections,
+            tr101290_pmts: counters.pmt_sections,
+            tr101290_sync_losses: counters.sync_losses,
+            tr101290_sync_byte_errors: counters.sync_byte_errors,
+            tr101290_cc_errors: counters.cc_errors,
+            tr101290_pat_errors: counters.pat_errors,
+            tr101290_pmt_errors: counters.pmt_errors,
+            tr101290_tei_errors: counters.tei_errors,
+            tr101290_pcr_discontinuity_errors: counters.pcr_discontinuity_errors,
+            tr101290_pcr_accuracy_errors: counters.pcr_accuracy_errors,
+            tr101290_priority1_ok: first,
+            tr101290_priority2_ok: second,
+            tr101290_tr07_compliant: u64::from(jpeg_xs_pid.is_some()),
+            tr101290_jpeg_xs_pid: jpeg_xs_pid.map_or(ABSENT, u64::from),
+            tr101290_pid_errors: counters.pid_errors,
+            tr101290_crc_errors: counters.crc_errors,
+            tr101290_pcr_repetition_errors: counters.pcr_repetition_errors,
+            tr101290_pts_errors: counters.pts_errors,
+            tr101290_cat_errors: counters.cat_errors,
+            tr101290_nit_errors: counters.nit_errors,
+            tr101290_si_repetition_errors: counters.si_repetition_errors,
+            tr101290_unreferenced_pids: counters.unreferenced_pids,
+            tr101290_sdt_errors: counters.sdt_errors,
+            tr101290_eit_errors: counters.eit_errors,
+            tr101290_tdt_errors: counters.tdt_errors,
+            tr101290_priority3_ok: third,
+            tr101290_null_packets: counters.null_packets,
+            tr101290_scrambled_packets: counters.scrambled_packets,
+            iat_min: iat.map_or(ABSENT, |iat| iat.min_ns),
+            iat_max: iat.map_or(ABSENT, |iat| iat.max_ns),
+            iat_avg: iat.map_or(ABSENT, |iat| iat.avg_ns),
+            pdv_jitter: jitter_ns.unwrap_or(ABSENT),
+            mdi_delay_factor_us: delay_factor_us.unwrap_or(ABSENT),
+            mdi_media_loss_rate: iat.map_or(ABSENT, |_| media_loss_rate),
+            ..*record
+        };
+    }
+
+    /// What is in the stream. Allocates; asked for once a second.
+    #[must_use]
+    pub fn detail(&self) -> StreamDetail {
+        detail::of(&self.stream)
+    }
+
+    /// The analyser of the transport stream.
+    #[must_use]
+    pub const fn stream(&self) -> &Analyser {
+        &self.stream
+    }
+}
