@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bilbycast_shm_proto::counters::CoreRecord;
+use bilbycast_shm_proto::counters::{CoreRecord, Health};
 use bilbycast_shm_proto::event::{Category, Event, Severity};
 
 use super::{Core, RunningFlow};
@@ -94,6 +94,29 @@ impl Core {
 
 fn event(flow_id: &str, notice: Notice<'_>, unix_us: u64) -> Event {
     let (severity, message, details) = match notice {
+        Notice::Health { before, now } => (
+            match now {
+                Health::Healthy => Severity::Info,
+                Health::Warning | Health::Error => Severity::Warning,
+                Health::Critical => Severity::Critical,
+            },
+            format!(
+                "flow '{flow_id}': health is {}, it was {}",
+                now.as_str(),
+                before.as_str()
+            ),
+            serde_json::json!({ "health": now.as_str(), "before": before.as_str() }),
+        ),
+        Notice::Indicator { indicator, errors } => (
+            Severity::Warning,
+            format!("flow '{flow_id}': TR 101 290 {indicator}"),
+            serde_json::json!({ "indicator": indicator, "errors": errors }),
+        ),
+        Notice::IndicatorGood { indicator, errors } => (
+            Severity::Info,
+            format!("flow '{flow_id}': TR 101 290 {indicator} is over"),
+            serde_json::json!({ "indicator": indicator, "errors": errors }),
+        ),
         Notice::InputOverflow { datagrams } => (
             Severity::Warning,
             format!("flow '{flow_id}': the input's socket buffer was full, datagrams were lost"),

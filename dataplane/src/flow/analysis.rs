@@ -12,6 +12,9 @@ use bilbycast_shm_proto::detail::StreamDetail;
 use super::arrival::{ArrivalFigures, ArrivalMeter};
 use crate::net::memory::Packet;
 
+/// Number of indicators of TR 101 290 that are counted.
+pub(super) const INDICATORS: usize = 19;
+
 /// The analysers of one flow.
 #[derive(Debug)]
 pub struct Analysis {
@@ -120,6 +123,35 @@ impl Analysis {
             mdi_media_loss_rate: iat.map_or(ABSENT, |_| media_loss_rate),
             ..*record
         };
+    }
+
+    /// The error counters of TR 101 290, each with its number and name.
+    pub(super) fn indicators(&self) -> [(&'static str, u64); INDICATORS] {
+        let counters = self.stream.counters();
+        [
+            ("1.1 TS_sync_loss", counters.sync_losses),
+            ("1.2 Sync_byte_error", counters.sync_byte_errors),
+            ("1.3 PAT_error", counters.pat_errors),
+            ("1.4 Continuity_count_error", counters.cc_errors),
+            ("1.5 PMT_error", counters.pmt_errors),
+            ("1.6 PID_error", counters.pid_errors),
+            ("2.1 Transport_error", counters.tei_errors),
+            ("2.2 CRC_error", counters.crc_errors),
+            ("2.3a PCR_repetition_error", counters.pcr_repetition_errors),
+            (
+                "2.3b PCR_discontinuity_indicator_error",
+                counters.pcr_discontinuity_errors,
+            ),
+            ("2.4 PCR_accuracy_error", counters.pcr_accuracy_errors),
+            ("2.5 PTS_error", counters.pts_errors),
+            ("2.6 CAT_error", counters.cat_errors),
+            ("3.1 NIT_error", counters.nit_errors),
+            ("3.2 SI_repetition_error", counters.si_repetition_errors),
+            ("3.4 Unreferenced_PID", counters.unreferenced_pids),
+            ("3.5 SDT_error", counters.sdt_errors),
+            ("3.6 EIT_error", counters.eit_errors),
+            ("3.8 TDT_error", counters.tdt_errors),
+        ]
     }
 
     /// What is in the stream. Allocates; asked for once a second.

@@ -8,11 +8,14 @@ use bilbycast_shm_proto::counters::{
     EndpointState, FlowRecord, FlowState, Health, HistoryRecord, OutputRecord,
 };
 
+mod health;
 mod trouble;
 
+use health::HealthWatch;
 use trouble::{Change, Trouble};
 
 use super::Flow;
+use super::analysis::INDICATORS;
 use super::output::Output;
 use super::rate::RateMeter;
 use crate::net::socket;
@@ -32,6 +35,8 @@ pub(super) struct Observer {
     started_unix_us: u64,
     input_rate: RateMeter,
     input_overflow: Trouble,
+    indicators: [Trouble; INDICATORS],
+    health: HealthWatch,
     outputs: Vec<ObservedOutput>,
     /// Drops of outputs that are gone.
     dropped_by_removed: u64,
@@ -61,6 +66,27 @@ pub enum Observed<'a> {
 /// Something that began or ended. Told once each time.
 #[derive(Debug)]
 pub enum Notice<'a> {
+    /// The flow is better or worse off than it was.
+    Health {
+        /// What was told last.
+        before: Health,
+        /// How it is.
+        now: Health,
+    },
+    /// An indicator of TR 101 290 counts errors.
+    Indicator {
+        /// Its number and name.
+        indicator: &'static str,
+        /// Errors since the flow's start.
+        errors: u64,
+    },
+    /// It has not for a while.
+    IndicatorGood {
+        /// Its number and name.
+        indicator: &'static str,
+        /// Errors since the flow's start.
+        errors: u64,
+    },
     /// Datagrams found the input socket's buffer full.
     InputOverflow {
         /// How many since the flow's start.
@@ -94,6 +120,8 @@ impl Observer {
             started_unix_us: unix_us,
             input_rate: RateMeter::new(now_ns),
             input_overflow: Trouble::default(),
+            indicators: [Trouble::default(); INDICATORS],
+            health: HealthWatch::default(),
             outputs: Vec::new(),
             dropped_by_removed: 0,
             second_since_ns: now_ns,
@@ -194,9 +222,10 @@ impl Flow {
         if second_is_over {
             self.analysis.second(lost);
         }
+        let health = self.health(now_ns, unix_us * 1_000);
         let mut record = FlowRecord {
             state: FlowState::Running.code(),
-            health: self.health(now_ns, unix_us * 1_000).code(),
+            health: health.code(),
             started_unix_us: self.observer.started_unix_us,
             input_state: self.input_state(now_ns).code(),
             input_packets_received: counts.packets,
@@ -215,6 +244,29 @@ impl Flow {
             ..FlowRecord::default()
         };
         self.analysis.record(&mut record, unix_us * 1_000);
+        for ((indicator, errors), trouble) in self
+            .analysis
+            .indicators()
+            .into_iter()
+            .zip(&mut self.observer.indicators)
+        {
+            match trouble.observe(now_ns, errors) {
+                Some(Change::Began) => {
+                    tell(Observed::Notice(Notice::Indicator { indicator, errors }));
+                }
+                Some(Change::Ended) => {
+                    tell(Observed::Notice(Notice::IndicatorGood {
+                        indicator,
+                        errors,
+                    }));
+                }
+                None => {}
+            }
+        }
+        if let Some(before) = self.observer.health.observe(now_ns, health) {
+            let now = health;
+            tell(Observed::Notice(Notice::Health { before, now }));
+        }
         if second_is_over {
             self.fit_buffers(input_bitrate_bps);
         }

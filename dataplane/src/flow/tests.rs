@@ -365,3 +365,49 @@ fn an_output_that_nobody_listens_to_harms_no_sibling() {
         assert_eq!(received(&b), packet[12..]);
     }
 }
+
+/// Packets of PID 0x100 with these continuity counters.
+fn counted(counters: impl IntoIterator<Item = u8>) -> Vec<u8> {
+    counters
+        .into_iter()
+        .flat_map(|counter| {
+            let mut packet = [0xff; 188];
+            packet[..4].copy_from_slice(&[0x47, 0x01, 0x00, 0x10 | (counter & 0x0f)]);
+            packet
+        })
+        .collect()
+}
+
+#[test]
+fn errors_of_the_stream_are_counted_and_told_once() {
+    let mut bench = Bench::new(udp_in(), &[]);
+    let mut notices = Vec::new();
+    let mut observe = |bench: &mut Bench| {
+        let now_ns = bench.now_ns;
+        let unix_us = crate::net::clock::unix_us();
+        let (record, _) = bench.flow.observe(now_ns, unix_us, |observed| {
+            if let Observed::Notice(notice) = observed {
+                notices.push(format!("{notice:?}"));
+            }
+        });
+        record
+    };
+    bench.feed(&counted(0..7));
+    assert_eq!(observe(&mut bench).tr101290_cc_errors, 0);
+    // One packet is missing in each of these.
+    for round in 1..=5 {
+        bench.feed(&counted((0..7).map(|index| round * 8 + index)));
+        bench.now_ns += 1_000_000;
+        let record = observe(&mut bench);
+        assert_eq!(record.tr101290_cc_errors, u64::from(round));
+        assert_eq!(record.tr101290_priority1_ok, 0);
+        assert_eq!(record.health, Health::Error.code());
+    }
+    let cc: Vec<&String> = notices.iter().filter(|text| text.contains("1.4")).collect();
+    assert_eq!(cc.len(), 1, "{notices:?}");
+    let health: Vec<&String> = notices
+        .iter()
+        .filter(|text| text.contains("Health"))
+        .collect();
+    assert_eq!(health.len(), 1, "{notices:?}");
+}

@@ -10,7 +10,7 @@ use super::counters::Counters;
 use super::deadline::Deadline;
 use super::media::Media;
 use super::pcr::{Clock, Found};
-use super::pids::{NONE, Pids, Role};
+use super::pids::{NONE, Pids, Role, Slot};
 use super::section::Sections;
 use super::tables::{PSI_INTERVAL_NS, Tables};
 use crate::packet::{Pid, SYNC_BYTE, TS_PACKET_SIZE, TsPacket};
@@ -71,6 +71,26 @@ const PTS_INTERVAL_NS: u64 = 700_000_000;
 
 /// Rate up to which sections of one sub-table have to keep a distance (TR 101 211 4.4.1).
 const SECTION_GAP_BPS_MAX: u64 = 100_000_000;
+
+/// What a packet needs of its PID's slot.
+#[derive(Clone, Copy)]
+struct Places {
+    role: Role,
+    reader: u8,
+    probe: u8,
+    stream: u8,
+}
+
+impl Places {
+    fn of(slot: &Slot) -> Self {
+        Self {
+            role: slot.role,
+            reader: slot.reader,
+            probe: slot.probe,
+            stream: slot.stream,
+        }
+    }
+}
 
 impl Engine {
     pub(super) fn new(config: AnalyserConfig) -> Self {
@@ -143,62 +163,54 @@ impl Engine {
             slot.tei_errors = slot.tei_errors.saturating_add(1);
             self.counters.tei_errors += 1;
         }
-        let mut pcr_of_repeat = false;
+        let flags = if control & 0x20 != 0 && bytes[4] > 0 {
+            bytes[5]
+        } else {
+            0
+        };
+        if flags & 0x80 != 0 {
+            slot.continuity.forget();
+        }
+        let places = Places::of(slot);
         if control & 0x10 != 0 {
-            let flags = if control & 0x20 != 0 && bytes[4] > 0 {
-                bytes[5]
-            } else {
-                0
-            };
-            if flags & 0x80 != 0 {
-                slot.continuity.forget();
-            }
             match slot.continuity.step(bytes) {
                 Step::Next => {}
                 Step::Duplicate => {
                     self.disturbances += 1;
-                    pcr_of_repeat = true;
+                    return;
                 }
                 Step::Broken => {
                     slot.cc_errors = slot.cc_errors.saturating_add(1);
                     self.counters.cc_errors += 1;
                     self.disturbances += 1;
-                    self.sections.abandon(slot.reader);
-                    self.media.abandon(slot.probe);
+                    self.sections.abandon(places.reader);
+                    self.media.abandon(places.probe);
                 }
             }
         }
-        if pcr_of_repeat {
-            return;
-        }
-        if control & 0x20 != 0 && bytes[4] >= 7 && bytes[5] & 0x10 != 0 {
+        if flags & 0x10 != 0 && bytes[4] >= 7 {
             self.pcr(bytes, pid);
         }
         if control & 0x10 != 0 {
-            self.payload(bytes, pid);
+            self.payload(bytes, pid, places);
         }
     }
 
     /// The payload of a packet that is not a repeat.
     #[inline]
-    fn payload(&mut self, bytes: &[u8; TS_PACKET_SIZE], pid: u16) {
-        let Some(slot) = self.pids.find(pid) else {
-            return;
-        };
+    fn payload(&mut self, bytes: &[u8; TS_PACKET_SIZE], pid: u16, places: Places) {
         if bytes[3] & 0xC0 != 0 {
             return self.scrambled(pid);
         }
         let unit_start = bytes[1] & 0x40 != 0;
-        if slot.reader != NONE {
-            let (reader, role) = (slot.reader, slot.role);
-            return self.section_payload(bytes, pid, role, reader);
+        if places.reader != NONE {
+            return self.section_payload(bytes, pid, places.role, places.reader);
         }
-        if slot.probe != NONE {
-            if unit_start || self.media.is_taking(slot.probe) {
-                let (stream, probe) = (slot.stream, slot.probe);
-                self.stream_payload(bytes, stream, probe);
+        if places.probe != NONE {
+            if unit_start || self.media.is_taking(places.probe) {
+                self.stream_payload(bytes, places.stream, places.probe);
             }
-        } else if unit_start && slot.role == Role::Unreferenced {
+        } else if unit_start && places.role == Role::Unreferenced {
             self.maybe_sections(bytes, pid);
         }
     }

@@ -52,6 +52,57 @@ fn clean_streams_raise_nothing() {
     }
 }
 
+/// Less than the test source can do: a clock and times in every second packet of the video, tables every 376 ms.
+#[test]
+fn a_clean_stream_of_64_kbps_raises_nothing() {
+    let donor = Recording::new(300_000, 1_000);
+    let pat = donor.packets[donor.of(Pid::PAT)[0]];
+    let pmt = donor.packets[donor.of(TestSource::PMT_PID)[0]];
+    let mut counters = [0_u8; 4];
+    let packets = (0..2_600_u64).map(|n| {
+        let pcr = Pcr27MHz::from_ticks(n * 1504 * 27_000_000 / 64_000);
+        let (kind, mut packet) = match n % 16 {
+            0 => (0, pat),
+            8 => (1, pmt),
+            4 => (2, pes_packet(257, 0xC0, pcr)),
+            _ if n % 2 == 1 => (3, pes_packet(256, 0xE0, pcr)),
+            _ => return crate::packet::NULL_PACKET,
+        };
+        packet[3] = (packet[3] & 0xF0) | counters[kind];
+        counters[kind] = (counters[kind] + 1) & 0x0F;
+        packet
+    });
+    let recording = Recording {
+        bitrate_bps: 64_000,
+        packets: packets.collect(),
+    };
+    for per_datagram in [1, 7] {
+        let found = errors(&recording.analyse_in(per_datagram));
+        // A datagram of seven takes 165 ms, in which two of these clocks arrive at once and then none.
+        let late = if per_datagram == 7 {
+            found.pcr_repetition_errors
+        } else {
+            0
+        };
+        let expected = Counters {
+            pcr_repetition_errors: late,
+            ..NONE_AT_ALL
+        };
+        assert_eq!(found, expected, "{per_datagram} packets");
+    }
+}
+
+/// The beginning of a PES packet with a PTS, in a packet with a PCR.
+fn pes_packet(pid: u16, stream_id: u8, pcr: Pcr27MHz) -> Packet {
+    let mut packet = [0x55; TS_PACKET_SIZE];
+    packet[..3].copy_from_slice(&[SYNC_BYTE, 0x40 | (pid >> 8) as u8, pid as u8]);
+    packet[3..6].copy_from_slice(&[0x30, 7, 0x10]);
+    packet[6..12].copy_from_slice(&pcr.to_wire());
+    packet[12..21].copy_from_slice(&[0, 0, 1, stream_id, 0, 0, 0x84, 0x80, 5]);
+    packet[21..26].copy_from_slice(&crate::packet::Pts90kHz::from_ticks(pcr.base()).to_wire(2));
+    packet
+}
+
 #[test]
 fn tr101290_1_1_sync_loss() {
     spoiled(
