@@ -2,7 +2,7 @@
 # make build   the two binaries, optimised, in target/release
 # make run     both processes with the demo configuration, API on port 8080; Ctrl-C ends it
 # make test    all tests: units, end to end, documentation, and the shared memory under loom
-# make bench   micro-benchmarks and the throughput harness; results in target/bench
+# make bench   micro-benchmarks, the throughput harness and the API harness; results in target/bench
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -31,8 +31,9 @@ test: deps
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom $(CARGO) test --locked -p bilbycast-shm-proto --lib --release
 
 bench: build-deps
-	$(CARGO) build --release --locked -p bilbycast-dataplane
+	$(CARGO) build --release --locked -p bilbycast-dataplane -p bilbycast-controlplane
 	$(CARGO) bench --locked -p bilbycast-benches
 	$(CARGO) build --release --locked -p bilbycast-benches --bins
 	target/release/bilbycast-bench-throughput
+	target/release/bilbycast-bench-api
 	target/release/bilbycast-bench-throughput --collect-criterion

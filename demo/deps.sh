@@ -2,12 +2,20 @@
 # Installs what is missing on Debian 12. `build`: what compiling needs; `test`: what the tests need besides.
 # A call that finds everything there neither asks the network nor needs any privilege.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 nextest_version=0.9.151
 
 # A program that must be there, and the package that brings it.
 build_programs=(cc:gcc ld:binutils)
-test_programs=(ffmpeg:ffmpeg ffprobe:ffmpeg ip:iproute2 tc:iproute2 unshare:util-linux mount:mount)
+test_programs=(
+    ffmpeg:ffmpeg ffprobe:ffmpeg ip:iproute2 tc:iproute2 unshare:util-linux mount:mount
+    promtool:prometheus python3:python3
+)
+
+# Runs the OpenAPI document against the real processes; lives in a folder of its own.
+schemathesis_version=4.32.5
+peers=target/peers
 
 programs=("${build_programs[@]}")
 case "${1:-}" in
@@ -36,6 +44,10 @@ if ! [ -e /usr/include/stdio.h ]; then
     packages+=(libc6-dev)
 fi
 
+if [ "$1" = test ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    packages+=(python3-venv)
+fi
+
 if [ ${#packages[@]} -gt 0 ]; then
     mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
     if ! command -v apt-get >/dev/null; then
@@ -62,4 +74,14 @@ if [ "$1" = test ] && ! cargo nextest --version >/dev/null 2>&1; then
     # The runner has nothing heavy to do, so it is compiled for a short build rather than for speed.
     CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
         cargo install --locked --version "$nextest_version" cargo-nextest
+fi
+
+if [ "$1" = test ] && ! [ -x "$peers/bin/schemathesis" ]; then
+    echo "installing schemathesis $schemathesis_version"
+    python3 -m venv "$peers"
+    if ! "$peers/bin/pip" install --quiet "schemathesis==$schemathesis_version"; then
+        # Its test says that it was skipped; all others run.
+        echo "schemathesis could not be installed" >&2
+        rm -rf "$peers"
+    fi
 fi
