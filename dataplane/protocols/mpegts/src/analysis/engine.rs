@@ -25,6 +25,8 @@ pub(super) struct Engine {
     pub(super) clocks: Box<[Clock; CLOCKS]>,
     /// Bit `n` is set when `clocks[n]` belongs to a PID.
     clocks_taken: u32,
+    /// A PMT has been read.
+    has_pmt: bool,
     media: Box<Media>,
     pub(super) counters: Counters,
 
@@ -101,6 +103,7 @@ impl Engine {
             tables: Box::new(Tables::new()),
             clocks: Box::new([Clock::NEW; CLOCKS]),
             clocks_taken: 0,
+            has_pmt: false,
             media: Box::new(Media::new()),
             counters: Counters::default(),
             started: false,
@@ -283,6 +286,10 @@ impl Engine {
         let (Some(pcr), Some(slot)) = (packet.pcr(), self.pids.find(pid)) else {
             return;
         };
+        // A PCR that no programme goes by is none, once there are programmes.
+        if !slot.is_clock && self.has_pmt {
+            return;
+        }
         if slot.clock == NONE {
             let free = (!self.clocks_taken).trailing_zeros();
             let Some(clock) = self.clocks.get_mut(free as usize) else {

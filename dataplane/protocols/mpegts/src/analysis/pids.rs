@@ -85,6 +85,8 @@ pub(super) struct Slot {
     pub(super) clock: u8,
     pub(super) stream: u8,
     pub(super) probe: u8,
+    /// A PMT names it as the PID of a clock.
+    pub(super) is_clock: bool,
     /// It has been counted as unreferenced.
     pub(super) told: bool,
 }
@@ -115,6 +117,7 @@ const EMPTY: Slot = Slot {
     clock: NONE,
     stream: NONE,
     probe: NONE,
+    is_clock: false,
     told: false,
 };
 
@@ -168,10 +171,9 @@ impl Pids {
         evicted: impl FnOnce(&Slot),
     ) -> Option<&mut Slot> {
         if self.index[usize::from(pid) % Pid::COUNT] == 0 && self.len == Self::SLOTS {
-            let place = self
-                .slots
-                .iter()
-                .position(|slot| slot.role == Role::Unreferenced && slot.pid != pid)?;
+            let place = self.slots.iter().position(|slot| {
+                (slot.role, slot.before) == (Role::Unreferenced, Role::Unreferenced)
+            })?;
             evicted(&self.slots[place]);
             self.index[usize::from(self.slots[place].pid)] = 0;
             self.assign(place, pid, at_ns);

@@ -24,11 +24,41 @@ impl SideTables<'_> {
             self.sections.close(slot.reader);
             *self.unreferenced_readers = self.unreferenced_readers.saturating_sub(1);
         }
-        if let Some(clock) = self.clocks.get_mut(usize::from(slot.clock)) {
-            *clock = Clock::NEW;
-            *self.clocks_taken &= !(1 << slot.clock);
-        }
+        self.release_clock(slot.clock);
         self.media.close(slot.probe);
+    }
+
+    fn release_clock(&mut self, index: u8) {
+        if let Some(clock) = self.clocks.get_mut(usize::from(index)) {
+            *clock = Clock::NEW;
+            *self.clocks_taken &= !(1 << index);
+        }
+    }
+
+    /// Opens and closes readers as the new role wants it. False when there is no reader left for one that must have one.
+    fn fit_reader(&mut self, slot: &mut Slot) -> bool {
+        let has_sections = slot.role.has_sections();
+        if slot.reader != NONE && slot.before == Role::Unreferenced {
+            *self.unreferenced_readers = self.unreferenced_readers.saturating_sub(1);
+        }
+        if slot.reader != NONE && !has_sections {
+            self.sections.close(slot.reader);
+            slot.reader = NONE;
+        }
+        if slot.reader == NONE && has_sections {
+            slot.reader = self.sections.open().unwrap_or(NONE);
+        }
+        slot.reader != NONE || !has_sections
+    }
+
+    /// Follows the times of a stream of sound or pictures, and `looks` into it.
+    fn fit_probe(&mut self, slot: &mut Slot, is_media: bool, looks: bool) {
+        if is_media && slot.probe == NONE {
+            slot.probe = self.media.open(looks).unwrap_or(NONE);
+        } else if !is_media && slot.probe != NONE {
+            self.media.close(slot.probe);
+            slot.probe = NONE;
+        }
     }
 }
 
@@ -47,6 +77,18 @@ impl Engine {
     /// Gives every PID the role that the tables tell.
     #[cold]
     pub(super) fn assign_roles(&mut self) {
+        for slot in self.pids.iter_mut() {
+            slot.before = slot.role;
+            slot.role = Role::fixed(slot.pid).unwrap_or(Role::Unreferenced);
+            slot.stream = NONE;
+            slot.is_clock = false;
+        }
+        self.name_pids();
+        self.has_pmt = self.tables.programmes().any(|p| p.version.is_some());
+        self.fit_places();
+    }
+
+    fn name_pids(&mut self) {
         let at_ns = self.newest_ns;
         let Self {
             pids,
@@ -65,17 +107,16 @@ impl Engine {
             clocks_taken,
             unreferenced_readers,
         };
-        for slot in pids.iter_mut() {
-            slot.before = slot.role;
-            slot.role = Role::fixed(slot.pid).unwrap_or(Role::Unreferenced);
-            slot.stream = NONE;
-        }
         let mut name = |pid: u16, role: Role, stream: u8| {
+            if pid == Pid::NULL.value() {
+                return;
+            }
             let slot = pids.make_room(pid, at_ns, |evicted| side.release(evicted));
-            if let Some(slot) = slot
-                && slot.role == Role::Unreferenced
-                && pid != Pid::NULL.value()
-            {
+            let Some(slot) = slot else {
+                return;
+            };
+            slot.is_clock |= role == Role::Pcr;
+            if slot.role == Role::Unreferenced {
                 slot.role = role;
                 slot.stream = stream;
             }
@@ -98,34 +139,42 @@ impl Engine {
         if let Some(pid) = tables.network_pid {
             name(pid, Role::Nit, NONE);
         }
+    }
+
+    fn fit_places(&mut self) {
+        let at_ns = self.newest_ns;
+        let Self {
+            pids,
+            sections,
+            tables,
+            media,
+            clocks,
+            clocks_taken,
+            unreferenced_readers,
+            ..
+        } = self;
+        let mut side = SideTables {
+            sections,
+            media,
+            clocks,
+            clocks_taken,
+            unreferenced_readers,
+        };
         for slot in pids.iter_mut() {
-            if slot.role == slot.before {
-                continue;
+            if slot.role != slot.before {
+                slot.since_ns = at_ns;
+                slot.told = false;
+                self.without_reader += u64::from(!side.fit_reader(slot));
+                slot.before = slot.role;
             }
-            slot.since_ns = at_ns;
-            slot.told = false;
-            if slot.reader != NONE && slot.before == Role::Unreferenced {
-                *side.unreferenced_readers = side.unreferenced_readers.saturating_sub(1);
+            if slot.clock != NONE && !slot.is_clock && self.has_pmt {
+                side.release_clock(slot.clock);
+                slot.clock = NONE;
             }
-            if slot.reader != NONE && !slot.role.has_sections() {
-                side.sections.close(slot.reader);
-                slot.reader = NONE;
-            }
-            if slot.reader == NONE && slot.role.has_sections() {
-                slot.reader = side.sections.open().unwrap_or(NONE);
-                self.without_reader += u64::from(slot.reader == NONE);
-            }
-        }
-        for slot in pids.iter_mut() {
             let is_media = tables
                 .stream_mut(slot.stream)
                 .is_some_and(|stream| stream.codec.kind() != StreamKind::Data);
-            if is_media && slot.probe == NONE {
-                slot.probe = side.media.open(self.config.media).unwrap_or(NONE);
-            } else if !is_media && slot.probe != NONE {
-                side.media.close(slot.probe);
-                slot.probe = NONE;
-            }
+            side.fit_probe(slot, is_media, self.config.media);
         }
     }
 }
