@@ -41,10 +41,7 @@ impl Node {
             load: Arc::clone(&load),
         };
         let writer = cores.remove(0);
-        let core = executor::start(cpu, config.tick / 2, move || {
-            core::run(config, parts.open(), writer)
-        })
-        .unwrap();
+        let core = executor::start(cpu, move || core::run(config, parts.open(), writer)).unwrap();
         Self {
             engine: Engine::new(
                 vec![CoreHandle::new(cpu, sender, load)],

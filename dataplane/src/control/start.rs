@@ -17,7 +17,7 @@ use super::server::Server;
 use crate::core::{self, CoreConfig, CoreLoad};
 use crate::net::cores::CoreList;
 use crate::net::executor::{self, CoreThread};
-use crate::net::mailbox::mailbox;
+use crate::net::mailbox::{Waker, mailbox};
 use crate::net::signals::Termination;
 use crate::net::{clock, cores, peer, scheduling};
 
@@ -101,6 +101,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
 
     let mut handles = Vec::new();
     let mut threads = Vec::new();
+    let mut wakers = Vec::new();
     for (cpu, writer) in cpus.iter().copied().zip(core_writers) {
         let core_error = |source| StartError::Core { cpu, source };
         let (sender, parts) = mailbox().map_err(core_error)?;
@@ -110,11 +111,10 @@ pub fn run(config: &Config) -> Result<(), StartError> {
             tick: config.tick,
             load: Arc::clone(&load),
         };
-        let thread = executor::start(cpu, config.tick / 2, move || {
-            core::run(core, parts.open(), writer)
-        })
-        .map_err(core_error)?;
+        let thread = executor::start(cpu, move || core::run(core, parts.open(), writer))
+            .map_err(core_error)?;
         threads.push(thread);
+        wakers.push(sender.waker().map_err(core_error)?);
         handles.push(CoreHandle::new(cpu, sender, load));
     }
 
@@ -142,8 +142,11 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     thread::Builder::new()
         .name("heartbeat".to_owned())
         .spawn(move || {
-            loop {
+            for round in 1_u32.. {
                 events.heartbeat();
+                if round.is_multiple_of(ROUNDS_BETWEEN_WAKES) {
+                    wakers.iter().for_each(Waker::wake);
+                }
                 thread::sleep(HEARTBEAT);
             }
         })
@@ -171,6 +174,10 @@ pub fn run(config: &Config) -> Result<(), StartError> {
 }
 
 const HEARTBEAT: Duration = Duration::from_millis(100);
+
+/// Every second each executor is made to look at its rings: a wake-up that was missed, by whose fault ever, then costs a
+/// second and not the programme.
+const ROUNDS_BETWEEN_WAKES: u32 = 10;
 
 fn end(engine: &Mutex<Engine>, threads: Vec<CoreThread>) {
     // No command after this: the lock is kept until the process ends.

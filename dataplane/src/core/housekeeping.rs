@@ -16,7 +16,7 @@ use crate::net::readiness::let_others_run;
 /// How often counters are published.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// Flows that are published before packets get a turn: about 20 us of work.
+/// Flows that are published before packets get a turn: about 50 us of work.
 const FLOWS_AT_ONCE: usize = 16;
 
 /// Publishes for ever.

@@ -26,17 +26,10 @@ impl CoreThread {
 
 /// Starts an executor on `cpu`, pinned, and runs the future that `main` makes there.
 ///
-/// A task that only yields keeps the executor from its rings until `turn` has passed (glommio's pre-emption timer): no
-/// datagram for another task is noticed before.
-///
 /// # Errors
 ///
 /// When the ring cannot be set up: io_uring is forbidden, or the limit on locked memory is too low.
-pub fn start<F>(
-    cpu: u32,
-    turn: Duration,
-    main: impl FnOnce() -> F + Send + 'static,
-) -> io::Result<CoreThread>
+pub fn start<F>(cpu: u32, main: impl FnOnce() -> F + Send + 'static) -> io::Result<CoreThread>
 where
     F: Future<Output = ()> + 'static,
 {
@@ -45,7 +38,7 @@ where
         .name(&format!("packets-{cpu}"))
         .io_memory(IO_MEMORY_BYTES)
         .ring_depth(RING_DEPTH)
-        .preempt_timer(turn)
+        .preempt_timer(PREEMPTION)
         .spawn(main)
         .map(CoreThread)
         .map_err(|error| io::Error::other(error.to_string()))
@@ -77,3 +70,7 @@ const IO_MEMORY_BYTES: usize = 64 << 10;
 
 /// Entries of the submission queue: readiness requests of a thousand flows that all turn quiet at once fit in.
 const RING_DEPTH: usize = 1_024;
+
+/// Nothing here relies on glommio's pre-emption, and a timer that fires at the wrong moment puts an executor to sleep that
+/// has something to do ([`super::readiness::let_others_run`]): so it hardly ever fires.
+const PREEMPTION: Duration = Duration::from_secs(60);

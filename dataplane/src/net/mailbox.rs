@@ -70,6 +70,27 @@ impl<T> MailboxSender<T> {
         let _ = (&self.wake).write(&[0]);
         Ok(())
     }
+
+    /// Something to wake the core with, for another thread.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no file descriptor left.
+    pub fn waker(&self) -> io::Result<Waker> {
+        self.wake.try_clone().map(Waker)
+    }
+}
+
+/// Wakes a core without telling it anything.
+#[derive(Debug)]
+pub struct Waker(UnixStream);
+
+impl Waker {
+    /// Makes the core's executor look at its rings.
+    pub fn wake(&self) {
+        // A full socket means that wake-ups are waiting already.
+        let _ = (&self.0).write(&[0]);
+    }
 }
 
 impl<T> MailboxParts<T> {
