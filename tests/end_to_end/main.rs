@@ -16,6 +16,7 @@ mod ffmpeg_stream;
 mod ipv6;
 mod loss_counting;
 mod marking_and_headers;
+mod media_facts;
 mod multicast;
 mod neighbours;
 mod quiet_node;

@@ -6,6 +6,7 @@
 //! * [`stamped`], [`sender`], [`sink`]: streams in which every packet says who it is and when it left.
 //! * [`recorder`], [`ffmpeg`], [`ts`]: whole streams of other people's encoders, kept and compared byte by byte.
 //! * [`noise`], [`delay`]: what the machine itself does to time, so that it is not held against the product.
+//! * [`playback`]: transport streams at their own pace, and what the API shows of them.
 //! * [`rtp`]: single RTP packets with any header.
 //! * [`udp`], [`netns`]: sockets with kernel timestamps and groups; networks of a test's own.
 //!
@@ -22,6 +23,7 @@ pub mod flows;
 pub mod netns;
 pub mod node;
 pub mod noise;
+pub mod playback;
 pub mod process;
 pub mod recorder;
 pub mod rtp;

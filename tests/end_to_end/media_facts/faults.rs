@@ -1,0 +1,291 @@
+//! The built-in test source with faults put in: each raises its own counters by the exact number, and no other, and health
+//! follows it and comes back.
+
+use std::collections::BTreeSet;
+
+use bilbycast_mpegts::{
+    NULL_PACKET, Pcr27MHz, Pid, TestSource, TestSourceConfig, TsPacket as View,
+};
+use bilbycast_tests::playback::{Seen, Stream, TsPacket};
+use serde_json::Value;
+
+use super::{Counts, Played, assert_arrived, errors, play, told};
+
+const BITRATE_BPS: u64 = 2_000_000;
+
+const LENGTH_MS: u64 = 7_500;
+
+/// Faults lie in this time. Before it every verdict has been reached, and behind it health has time to come back.
+const FAULTS_MS: std::ops::Range<u64> = 3_000..4_500;
+
+/// The same number of every fault that can be told one by one, spread over [`FAULTS_MS`].
+const FAULTS: usize = 12;
+
+/// A fault and what it does.
+struct Fault {
+    name: &'static str,
+    put_in: fn(&mut Line),
+    /// What is counted, and how often.
+    counts: &'static [(&'static str, u64)],
+    /// Health while it is there.
+    health: &'static str,
+    /// The events that tell of it name this indicator.
+    indicator: &'static str,
+}
+
+const ALL: [Fault; 9] = [
+    Fault {
+        name: "dropped-packets",
+        put_in: |line| {
+            let dropped: BTreeSet<usize> = line.some_video().into_iter().collect();
+            let mut position = 0..;
+            line.packets
+                .retain(|_| !dropped.contains(&position.next().unwrap()));
+        },
+        counts: &[("cc_errors", FAULTS as u64)],
+        health: "Error",
+        indicator: "1.4",
+    },
+    Fault {
+        name: "bad-sync-bytes",
+        put_in: |line| {
+            for at in line.some_video() {
+                line.packets[at].0[0] = 0x46;
+            }
+        },
+        counts: &[("sync_byte_errors", FAULTS as u64)],
+        health: "Error",
+        indicator: "1.2",
+    },
+    Fault {
+        name: "sync-loss",
+        put_in: |line| {
+            let at = line.some_video()[0];
+            line.packets[at].0[0] = 0x46;
+            line.packets[at + 1].0[0] = 0x46;
+        },
+        counts: &[("sync_byte_errors", 2), ("sync_loss_count", 1)],
+        health: "Error",
+        indicator: "1.1",
+    },
+    Fault {
+        name: "pat-gap",
+        put_in: |line| {
+            // They come every 80 ms: without eight there are 720 ms between two.
+            let pats = line.in_time(|packet| packet.pid() == Pid::PAT);
+            line.take_out(Pid::PAT, &pats[..8]);
+        },
+        counts: &[("pat_errors", 1)],
+        health: "Error",
+        indicator: "1.3",
+    },
+    Fault {
+        name: "pmt-gap",
+        put_in: |line| {
+            let pmts = line.in_time(|packet| packet.pid() == TestSource::PMT_PID);
+            line.take_out(TestSource::PMT_PID, &pmts[..8]);
+        },
+        counts: &[("pmt_errors", 1)],
+        health: "Error",
+        indicator: "1.5",
+    },
+    Fault {
+        name: "transport-errors",
+        put_in: |line| {
+            for at in line.some_video() {
+                line.packets[at].0[1] |= 0x80;
+            }
+        },
+        counts: &[("tei_errors", FAULTS as u64)],
+        health: "Warning",
+        indicator: "2.1",
+    },
+    Fault {
+        name: "bad-crc",
+        put_in: |line| {
+            // Every other PAT and PMT, so that none of them is missing for long.
+            let tables = [Pid::PAT, TestSource::PMT_PID].map(|pid| {
+                let tables = line.in_time(|packet| packet.pid() == pid);
+                tables.into_iter().step_by(2).take(FAULTS / 2)
+            });
+            for at in tables.into_iter().flatten() {
+                // Behind four bytes of header and pointer_field there are table_id and section_length; the section ends with
+                // its CRC.
+                let packet = &mut line.packets[at].0;
+                let length = usize::from(u16::from_be_bytes([packet[6] & 0x0f, packet[7]]));
+                packet[8 + length - 1] ^= 1;
+            }
+        },
+        counts: &[("crc_errors", FAULTS as u64)],
+        health: "Warning",
+        indicator: "2.2",
+    },
+    Fault {
+        name: "clock-jumps",
+        put_in: |line| {
+            // Five seconds on, and back again 0.6 s later, before health is good.
+            let pcrs = line.in_time(|packet| packet.pcr().is_some());
+            for &at in &pcrs[..30] {
+                line.move_pcr(at, 5 * 27_000_000);
+            }
+        },
+        counts: &[("pcr_discontinuity_errors", 2)],
+        health: "Warning",
+        indicator: "2.3b",
+    },
+    Fault {
+        name: "inaccurate-clock",
+        put_in: |line| {
+            let pcrs = line.in_time(|packet| packet.pcr().is_some());
+            for at in spread(&pcrs) {
+                // 2 us.
+                line.move_pcr(at, 54);
+            }
+        },
+        counts: &[("pcr_accuracy_errors", FAULTS as u64)],
+        health: "Warning",
+        indicator: "2.4",
+    },
+];
+
+/// The test source's stream, and when each packet is sent.
+struct Line {
+    packets: Vec<(TsPacket, u64)>,
+}
+
+#[test]
+fn faults_are_counted_one_by_one() {
+    let clean = Played {
+        flow_id: "clean".to_owned(),
+        stream: Stream::new(1, &Line::clean().packets),
+    };
+    let spoiled = ALL.iter().zip(2..).map(|(fault, ssrc)| {
+        let mut line = Line::clean();
+        (fault.put_in)(&mut line);
+        Played {
+            flow_id: fault.name.to_owned(),
+            stream: Stream::new(ssrc, &line.packets),
+        }
+    });
+    let streams: Vec<Played> = std::iter::once(clean).chain(spoiled).collect();
+    let seen = play(&streams.iter().collect::<Vec<_>>());
+    let (seen_clean, seen) = seen.split_first().unwrap();
+
+    assert_arrived(&streams[0], seen_clean);
+    check_clean(seen_clean);
+    for ((fault, played), seen) in ALL.iter().zip(&streams[1..]).zip(seen) {
+        println!("{}", fault.name);
+        let stats = &seen.stats;
+        assert_arrived(played, seen);
+        let counts = fault.counts.iter();
+        let counts: Counts = counts
+            .map(|(name, count)| ((*name).to_owned(), *count))
+            .collect();
+        assert_eq!(errors(&stats["tr101290"]), counts, "{stats:#}");
+        assert_eq!(seen.health, ["Healthy", fault.health, "Healthy"]);
+        let told = told(seen);
+        let of_indicator = |event: &&&Value| {
+            let indicator = event["details"]["indicator"].as_str().unwrap_or("");
+            indicator.split(' ').next() == Some(fault.indicator)
+        };
+        assert_eq!(told.iter().filter(of_indicator).count(), 1, "{told:#?}");
+        // One for each indicator and one for health; that it is good again is told when it lasts.
+        assert_eq!(told.len(), fault.counts.len() + 1, "{told:#?}");
+    }
+}
+
+/// The clean stream raises nothing, and the arrival figures are those of the player.
+fn check_clean(seen: &Seen) {
+    let stats = &seen.stats;
+    assert_eq!(errors(&stats["tr101290"]), Counts::new(), "{stats:#}");
+    assert_eq!(stats["tr101290"]["priority1_ok"], true);
+    assert_eq!(stats["tr101290"]["priority2_ok"], true);
+    assert_eq!(seen.health, ["Healthy"]);
+    assert_eq!(told(seen), Vec::<&Value>::new());
+    let datagram_us = 7.0 * 1_504.0 * 1e6 / BITRATE_BPS as f64;
+    let iat = |figure: &str| stats["iat"][figure].as_f64().unwrap();
+    assert!(
+        (iat("avg_us") / datagram_us - 1.0).abs() < 0.05,
+        "{stats:#}"
+    );
+    assert!(iat("min_us") <= iat("avg_us") && iat("avg_us") <= iat("max_us"));
+    // No two datagrams are further apart, compared to their time stamps, than the latest was late.
+    let late_max_us = super::LATE_MAX.as_micros() as f64;
+    let jitter_us = stats["pdv_jitter_us"].as_f64().unwrap();
+    assert!((0.0..=late_max_us).contains(&jitter_us), "{stats:#}");
+    let media = &seen.media;
+    assert_eq!(media["program_count"], 1, "{media:#}");
+    assert_eq!(media["video_streams"][0]["codec"], "H.264/AVC");
+    assert_eq!(media["video_streams"][0]["frame_rate"], 25.0);
+    assert_eq!(media["audio_streams"][0]["codec"], "MPEG-1 Layer II");
+    assert_eq!(media["audio_streams"][0]["sample_rate_hz"], 48_000);
+    let bitrate = media["total_bitrate_bps"].as_f64().unwrap();
+    assert!(
+        (bitrate / BITRATE_BPS as f64 - 1.0).abs() < 1e-4,
+        "{media:#}"
+    );
+}
+
+impl Line {
+    fn clean() -> Self {
+        let mut source = TestSource::new(&TestSourceConfig::new(BITRATE_BPS)).unwrap();
+        let count = usize::try_from(BITRATE_BPS * LENGTH_MS / 1_504_000).unwrap();
+        let mut packets: Vec<TsPacket> = vec![[0; 188]; count];
+        source.write(packets.as_flattened_mut());
+        let packet_ns = 1_504 * 1_000_000_000 / BITRATE_BPS;
+        let times = (0..).map(|position| position * packet_ns);
+        Self {
+            packets: packets.into_iter().zip(times).collect(),
+        }
+    }
+
+    /// Positions within [`FAULTS_MS`].
+    fn in_time(&self, wanted: impl Fn(View<'_>) -> bool) -> Vec<usize> {
+        let packets = self.packets.iter().enumerate();
+        let packets = packets.filter(|(_, (packet, at_ns))| {
+            FAULTS_MS.contains(&(at_ns / 1_000_000)) && wanted(View::new(packet))
+        });
+        packets.map(|(position, _)| position).collect()
+    }
+
+    /// [`FAULTS`] packets of the video with neither a clock nor a beginning, nor side by side.
+    fn some_video(&self) -> Vec<usize> {
+        spread(&self.in_time(|packet| {
+            packet.pid() == TestSource::VIDEO_PID
+                && packet.pcr().is_none()
+                && packet.payload().is_some()
+                && !packet.payload_unit_start_indicator()
+        }))
+    }
+
+    /// Replaces packets by null packets and lets the counters of their PID go on without them.
+    fn take_out(&mut self, pid: Pid, positions: &[usize]) {
+        for &position in positions {
+            self.packets[position].0 = NULL_PACKET;
+            for (packet, _) in &mut self.packets[position..] {
+                if View::new(packet).pid() == pid {
+                    packet[3] = (packet[3] & 0xf0) | (packet[3].wrapping_sub(1) & 0x0f);
+                }
+            }
+        }
+    }
+
+    /// Moves a clock by `ticks` of 27 MHz.
+    fn move_pcr(&mut self, position: usize, ticks: u64) {
+        let packet = &mut self.packets[position].0;
+        let pcr: Pcr27MHz = View::new(packet).pcr().unwrap();
+        packet[6..12].copy_from_slice(&pcr.wrapping_add(ticks).to_wire());
+    }
+}
+
+/// [`FAULTS`] of the positions, at equal distances.
+fn spread(positions: &[usize]) -> Vec<usize> {
+    let step = positions.len() / FAULTS;
+    assert!(step > 0, "{} are too few", positions.len());
+    positions
+        .iter()
+        .copied()
+        .step_by(step)
+        .take(FAULTS)
+        .collect()
+}
