@@ -16,12 +16,20 @@ pub enum BenchError {
     /// The CPUs that were asked for are not there.
     #[error(transparent)]
     Cores(#[from] CoreListError),
+    /// The API answered with anything but what was asked for.
+    #[error("{request}: {problem}")]
+    Answer {
+        /// Method and path.
+        request: String,
+        /// What came instead.
+        problem: String,
+    },
     /// The control socket failed or said something unexpected.
     #[error("control socket of the data plane: {0}")]
     Control(#[from] FrameError),
     /// The program to measure has not been built.
-    #[error("{path}: the data plane is not there; build it with `cargo build --release`")]
-    DataplaneMissing {
+    #[error("{path}: the program to measure is not there; build it with `cargo build --release`")]
+    ProgramMissing {
         /// Where it was looked for.
         path: PathBuf,
     },

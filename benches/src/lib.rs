@@ -2,11 +2,13 @@
 //!
 //! * `benches/*.rs`: one criterion benchmark for each hot loop, named like the function.
 //! * [`throughput`]: the whole gateway between a paced sender and a counting sink, beside a bare kernel loop.
+//! * [`api`]: the whole node with a thousand flows, its REST API timed while a stream runs through it.
 //! * [`micro`]: collects what criterion measured into one file.
 //! * [`host`]: what the figures were measured on.
 
 #![forbid(unsafe_code)]
 
+pub mod api;
 mod error;
 pub mod host;
 pub mod micro;

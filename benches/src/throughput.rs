@@ -67,14 +67,14 @@
 mod floor;
 mod gateway;
 mod histogram;
-mod load;
+pub(crate) mod load;
 mod plan;
-mod proc;
-mod report;
+pub(crate) mod proc;
+pub(crate) mod report;
 mod search;
 mod session;
-mod sink;
-mod stream;
+pub(crate) mod sink;
+pub(crate) mod stream;
 
 pub use floor::{Wake, forward_bare};
 pub use load::{Arrivals, RunRecord};

@@ -32,7 +32,7 @@ impl Gateway {
     /// Starts `program` with one packet core on `cpu` and waits until it answers.
     pub(super) fn start(program: &Path, cpu: u32) -> Result<Self, BenchError> {
         if !program.exists() {
-            return Err(BenchError::DataplaneMissing {
+            return Err(BenchError::ProgramMissing {
                 path: program.to_owned(),
             });
         }

@@ -2,7 +2,7 @@
 
 /// Counts of times up to 50 ms in steps of 0.1 us; longer ones only move the maximum.
 #[derive(Clone, Debug)]
-pub(super) struct Histogram {
+pub(crate) struct Histogram {
     counts: Box<[u32]>,
     total: u64,
     max_ns: u64,
@@ -38,13 +38,13 @@ impl Histogram {
         self.total
     }
 
-    pub(super) const fn max_us(&self) -> f64 {
+    pub(crate) const fn max_us(&self) -> f64 {
         self.max_ns as f64 / 1e3
     }
 
     /// The time that this share of all times does not exceed, in microseconds: the upper end of its step, and the
     /// maximum beyond 50 ms.
-    pub(super) fn quantile_us(&self, share: f64) -> f64 {
+    pub(crate) fn quantile_us(&self, share: f64) -> f64 {
         let wanted = (self.total as f64 * share).ceil() as u64;
         let mut seen = 0;
         for (step, count) in self.counts.iter().enumerate() {

@@ -38,25 +38,25 @@ pub enum Arrivals {
 
 /// What to send, for how long.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LoadSpec {
-    pub(super) arrivals: Arrivals,
+pub(crate) struct LoadSpec {
+    pub(crate) arrivals: Arrivals,
     /// Datagrams a second.
-    pub(super) rate: u64,
+    pub(crate) rate: u64,
     /// Before the measured part, in milliseconds.
-    pub(super) warm_ms: u64,
+    pub(crate) warm_ms: u64,
     /// The measured part, in milliseconds.
-    pub(super) window_ms: u64,
+    pub(crate) window_ms: u64,
 }
 
 /// Where to send, and what to watch meanwhile.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// The input socket.
-    pub(super) input: SocketAddrV4,
+    pub(crate) input: SocketAddrV4,
     /// The process whose CPU time is wanted.
-    pub(super) pid: Option<u32>,
+    pub(crate) pid: Option<u32>,
     /// CPU of sender and sink.
-    pub(super) load_cpu: u32,
+    pub(crate) load_cpu: u32,
 }
 
 /// What one run showed. Counts are of the whole run, warm-up included, unless said otherwise.
@@ -128,7 +128,7 @@ impl RunRecord {
 }
 
 /// Sends and counts. The thread that does it ends with the run, so that nothing else inherits its core and priority.
-pub(super) fn run(
+pub(crate) fn run(
     spec: &LoadSpec,
     target: &Target,
     sink: &Sink,
@@ -148,7 +148,7 @@ pub(super) fn run(
 }
 
 /// Pins the calling thread.
-pub(super) fn pin(cpu: u32) -> Result<(), BenchError> {
+pub(crate) fn pin(cpu: u32) -> Result<(), BenchError> {
     let fail = || BenchError::system(format!("run on CPU {cpu}"));
     let mut cpus = CpuSet::new();
     cpus.set(cpu as usize).map_err(fail())?;
@@ -156,7 +156,7 @@ pub(super) fn pin(cpu: u32) -> Result<(), BenchError> {
 }
 
 /// Sleeps to an instant of CLOCK_MONOTONIC.
-pub(super) fn sleep_until(instant_ns: u64) {
+pub(crate) fn sleep_until(instant_ns: u64) {
     let instant = TimeSpec::from_duration(Duration::from_nanos(instant_ns));
     // Interrupted by a signal, the caller's loop looks at the clock and comes back.
     let _ = clock_nanosleep(
@@ -167,7 +167,7 @@ pub(super) fn sleep_until(instant_ns: u64) {
 }
 
 /// Datagrams of one train: what fits into one UDP packet.
-pub(super) const TRAIN_DATAGRAMS: usize = 48;
+pub(crate) const TRAIN_DATAGRAMS: usize = 48;
 
 /// Datagrams between two looks at the sink.
 const BATCH_DATAGRAMS: usize = 2 * TRAIN_DATAGRAMS;

@@ -11,15 +11,15 @@ use crate::BenchError;
 
 /// What the scheduler says of a process or a thread, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Scheduled {
+pub(crate) struct Scheduled {
     /// Time on a CPU.
-    pub(super) run_ns: u64,
+    pub(crate) run_ns: u64,
     /// Time ready to run while something else had the CPU.
-    pub(super) wait_ns: u64,
+    pub(crate) wait_ns: u64,
 }
 
 impl Scheduled {
-    pub(super) const fn since(self, before: Self) -> Self {
+    pub(crate) const fn since(self, before: Self) -> Self {
         Self {
             run_ns: self.run_ns.saturating_sub(before.run_ns),
             wait_ns: self.wait_ns.saturating_sub(before.wait_ns),
@@ -40,7 +40,7 @@ impl Scheduled {
 ///
 /// The kernel brings a running thread's time up to date at each timer interrupt and each switch, so the value may be
 /// one interrupt (at most 10 ms) behind for a thread that never sleeps.
-pub(super) fn scheduled(pid: u32) -> Result<Scheduled, BenchError> {
+pub(crate) fn scheduled(pid: u32) -> Result<Scheduled, BenchError> {
     let folder = format!("/proc/{pid}/task");
     let threads = fs::read_dir(&folder).map_err(BenchError::system(format!("read {folder}")))?;
     let mut total = Scheduled::default();
@@ -55,13 +55,13 @@ pub(super) fn scheduled(pid: u32) -> Result<Scheduled, BenchError> {
 }
 
 /// The calling thread.
-pub(super) fn scheduled_here() -> Result<Scheduled, BenchError> {
+pub(crate) fn scheduled_here() -> Result<Scheduled, BenchError> {
     Ok(read_schedstat(Path::new("/proc/thread-self/schedstat"))?.unwrap_or_default())
 }
 
 /// Datagrams that found the receive buffer of the socket bound to `address` full, since it was opened; `None` when no
 /// such socket is there.
-pub(super) fn udp_drops(address: SocketAddrV4) -> Option<u64> {
+pub(crate) fn udp_drops(address: SocketAddrV4) -> Option<u64> {
     drops_of(&fs::read_to_string("/proc/net/udp").ok()?, address)
 }
 

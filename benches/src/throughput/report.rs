@@ -1,6 +1,6 @@
 //! What was measured, for people and for programs.
 
-mod table;
+pub(crate) mod table;
 
 use std::fmt;
 use std::path::Path;
@@ -273,7 +273,7 @@ pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
     }
 }
 
-const AT_MOST: &str = "at_most";
+pub(crate) const AT_MOST: &str = "at_most";
 const AT_LEAST: &str = "at_least";
 
 /// Costs at most this many times the bare loop (issue 2, "What must hold").

@@ -16,7 +16,7 @@ use crate::BenchError;
 /// The kernel stamps a datagram, or a train of them that was sent as one, at its arrival, so it does not matter how
 /// late the sink looks. A train is in the socket when it is stamped: its datagrams did arrive together.
 #[derive(Debug)]
-pub(super) struct Sink {
+pub(crate) struct Sink {
     address: SocketAddrV4,
     socket: ReceiveSocket,
 }
@@ -33,7 +33,7 @@ pub(super) struct Collector<'a> {
 
 /// What one run delivered.
 #[derive(Clone, Debug)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     stream: u64,
     next: u64,
     /// Datagrams of the stream.
@@ -43,7 +43,7 @@ pub(super) struct Tally {
     /// Datagrams that are not what was sent.
     pub(super) damaged: u64,
     /// Kernel receive time less send time.
-    pub(super) latency: Histogram,
+    pub(crate) latency: Histogram,
 }
 
 impl Tally {
@@ -79,7 +79,7 @@ impl Tally {
 
 impl Sink {
     /// Opens the socket.
-    pub(super) fn open(address: SocketAddrV4) -> Result<Self, BenchError> {
+    pub(crate) fn open(address: SocketAddrV4) -> Result<Self, BenchError> {
         let mut socket = ReceiveSocket::open(&ReceiveSpec {
             bind_addr: address.into(),
             interface_addr: None,
@@ -90,7 +90,7 @@ impl Sink {
     }
 
     /// Where it listens.
-    pub(super) const fn address(&self) -> SocketAddrV4 {
+    pub(crate) const fn address(&self) -> SocketAddrV4 {
         self.address
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{AT_MOST, Report, arrivals_name};
+use super::{AT_MOST, Goal, Report, arrivals_name};
 use crate::throughput::floor::Wake;
 use crate::throughput::load::RunRecord;
 use crate::throughput::plan::LATENCY_RATE;
@@ -31,24 +31,7 @@ impl fmt::Display for Report {
             "\nIdle: {} flows without traffic use {:.3} % of a CPU",
             self.idle.flows, self.idle.cpu_percent
         )?;
-        writeln!(f, "\nGoals")?;
-        for goal in &self.goals {
-            writeln!(
-                f,
-                "  {:<6} {:<58} {:>10.3} {} {} {}",
-                verdict(goal.met),
-                goal.name,
-                goal.measured,
-                if goal.comparison == AT_MOST {
-                    "<="
-                } else {
-                    ">="
-                },
-                goal.goal,
-                goal.unit
-            )?;
-        }
-        Ok(())
+        write_goals(f, &self.goals)
     }
 }
 
@@ -136,9 +119,35 @@ impl Report {
     }
 }
 
+/// What was to be reached, and whether it was.
+pub(crate) fn write_goals(f: &mut fmt::Formatter<'_>, goals: &[Goal]) -> fmt::Result {
+    writeln!(f, "\nGoals")?;
+    for goal in goals {
+        writeln!(
+            f,
+            "  {:<6} {:<58} {:>10.3} {} {} {}",
+            verdict(goal.met),
+            goal.name,
+            goal.measured,
+            if goal.comparison == AT_MOST {
+                "<="
+            } else {
+                ">="
+            },
+            goal.goal,
+            goal.unit
+        )?;
+    }
+    Ok(())
+}
+
 /// One line that says what did not arrive or was not sent, and how far other processes were in the way, when there is
 /// anything to say.
-fn write_losses(f: &mut fmt::Formatter<'_>, name: &str, runs: &[RunRecord]) -> fmt::Result {
+pub(crate) fn write_losses(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    runs: &[RunRecord],
+) -> fmt::Result {
     let sum = |field: fn(&RunRecord) -> u64| runs.iter().map(field).sum::<u64>();
     let not_sent = sum(|run| run.not_offered + run.refused);
     let lost = sum(|run| run.lost);
