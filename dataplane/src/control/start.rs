@@ -79,6 +79,9 @@ pub enum StartError {
 pub fn run(config: &Config) -> Result<(), StartError> {
     // Before any thread is started, so that all of them leave the signals to this one.
     let termination = Termination::block();
+    if !scheduling::raise_descriptor_limit() {
+        tracing::info!("the limit on file descriptors stays where it was");
+    }
     let socket_error = |source| StartError::ControlSocket {
         path: config.control_socket.clone(),
         source,

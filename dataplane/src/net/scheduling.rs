@@ -1,6 +1,7 @@
-//! Asking the kernel to favour packet threads.
+//! Asking the kernel to favour packet threads, and for what the process needs.
 
 use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::gettid;
 
 /// Nice value of packet threads: ahead of everything that has no deadline, behind the kernel's own real-time threads.
@@ -28,4 +29,13 @@ pub fn lock_memory() -> bool {
 pub fn exact_timers() {
     // SAFETY: PR_SET_TIMERSLACK takes a number of nanoseconds and touches no memory.
     let _ = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000, 0, 0, 0) };
+}
+
+/// Allows this process as many file descriptors as it may have: a flow takes two and each of its outputs one. False when
+/// the limit stays where it was.
+pub fn raise_descriptor_limit() -> bool {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return false;
+    };
+    soft == hard || setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok()
 }
