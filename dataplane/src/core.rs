@@ -195,6 +195,17 @@ struct RunningFlow {
     empty_ticks: Cell<u32>,
     /// Rung when it is no longer looked at on every tick.
     quiet_again: Bell,
+    /// What is known of the stream when it was published last.
+    detail: Cell<PublishedDetail>,
+}
+
+/// Whether what is known of a stream has to be published again.
+#[derive(Clone, Copy, Debug, Default)]
+struct PublishedDetail {
+    /// TS packets that had been analysed.
+    packets: u64,
+    /// Seconds without another one. Rates fall to zero a second after the last packet, so a few are published still.
+    quiet_seconds: u8,
 }
 
 /// Where a flow is published. Output slots stand in the order of the flow's outputs.
@@ -241,6 +252,7 @@ impl Core {
             is_always_busy: makes_packets,
             empty_ticks: Cell::new(0),
             quiet_again: Bell::default(),
+            detail: Cell::default(),
         });
         if makes_packets {
             self.make_busy(&running);

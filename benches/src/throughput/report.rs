@@ -276,8 +276,9 @@ pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
 pub(crate) const AT_MOST: &str = "at_most";
 const AT_LEAST: &str = "at_least";
 
-/// Costs at most this many times the bare loop (issue 2, "What must hold").
-const RATIO_GOAL: f64 = 1.2;
+/// Costs at most this many times the bare loop, with TR 101 290 and media analysis of every packet (architecture brief,
+/// "Speed to reach"); 1.2 was the goal of forwarding alone.
+const RATIO_GOAL: f64 = 1.3;
 
 /// Coalesced datagrams on one core, in Gb/s (architecture.md, "Speed to reach").
 const COALESCED_GBPS_GOAL: f64 = 10.0;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bilbycast_shm_proto::counters::{CoreRecord, Health};
 use bilbycast_shm_proto::event::{Category, Event, Severity};
 
-use super::{Core, RunningFlow};
+use super::{Core, PublishedDetail, RunningFlow};
 use crate::flow::observe::{Notice, Observed};
 use crate::net::clock;
 use crate::net::executor::wait;
@@ -74,8 +74,10 @@ impl Core {
         writer.publish_flow(&slots.flow, &record);
         if let Some(history) = history {
             writer.push_history(&slots.flow, &history);
-            let mut detail = flow.analysis().detail();
-            writer.publish_detail(&slots.flow, &mut detail, &mut self.json.borrow_mut());
+            if running.detail_is_due(flow.analysis().stream().counters().packets) {
+                let mut detail = flow.analysis().detail();
+                writer.publish_detail(&slots.flow, &mut detail, &mut self.json.borrow_mut());
+            }
         }
     }
 
@@ -91,6 +93,26 @@ impl Core {
         });
     }
 }
+
+impl RunningFlow {
+    /// Takes note that so many packets have been analysed. False when nothing can have changed for a while.
+    fn detail_is_due(&self, packets: u64) -> bool {
+        let before = self.detail.get();
+        let quiet_seconds = if packets == before.packets {
+            before.quiet_seconds.saturating_add(1)
+        } else {
+            0
+        };
+        self.detail.set(PublishedDetail {
+            packets,
+            quiet_seconds,
+        });
+        quiet_seconds <= QUIET_SECONDS_MAX
+    }
+}
+
+/// Published still after the last packet.
+const QUIET_SECONDS_MAX: u8 = 3;
 
 fn event(flow_id: &str, notice: Notice<'_>, unix_us: u64) -> Event {
     let (severity, message, details) = match notice {
