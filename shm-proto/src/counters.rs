@@ -241,16 +241,15 @@ record! {
         tr101290_scrambled_packets: Counter, rest "tr101290.scrambled_packets",
             prometheus "bilbycast_edge_tr101290_scrambled_packets_total";
         /// Shortest inter-arrival time of the last second in microseconds
-        iat_min: Nanoseconds, rest "iat.min_us", prometheus "bilbycast_edge_flow_iat_min_us";
+        iat_min: Nanoseconds, rest "iat.min_us";
         /// Longest inter-arrival time of the last second in microseconds
-        iat_max: Nanoseconds, rest "iat.max_us", prometheus "bilbycast_edge_flow_iat_max_us";
+        iat_max: Nanoseconds, rest "iat.max_us";
         /// Average inter-arrival time in microseconds
         iat_avg: Nanoseconds, rest "iat.avg_us", prometheus "bilbycast_edge_flow_iat_avg_us";
         /// PDV jitter in microseconds
         pdv_jitter: Nanoseconds, rest "pdv_jitter_us", prometheus "bilbycast_edge_flow_pdv_jitter_us";
         /// Media delivery index: delay factor of the last second in microseconds (RFC 4445)
-        mdi_delay_factor_us: Optional, rest "mdi.delay_factor_us",
-            prometheus "bilbycast_edge_flow_mdi_delay_factor_us";
+        mdi_delay_factor_us: Optional, rest "mdi.delay_factor_us";
         /// Media delivery index: packets lost in the last second (RFC 4445)
         mdi_media_loss_rate: Optional, rest "mdi.media_loss_rate",
             prometheus "bilbycast_edge_flow_mdi_media_loss_rate";

@@ -231,8 +231,9 @@ fn a_full_disk() {
     let left: Vec<_> = std::fs::read_dir(&seen)
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
+        .filter(|name| name != "config.json" && name != "config.json.bak" && name != "filler")
         .collect();
-    assert_eq!(left.len(), 2, "no temporary file stays behind: {left:?}");
+    assert!(left.is_empty(), "temporary files stay behind: {left:?}");
     drop(UdpSocket::bind(input).expect("the flow was not started"));
     let _message = api.get("/api/v1/flows/new").refused(404);
     let stats = api.stats("bystander");

@@ -11,6 +11,7 @@ mod actions;
 mod auth;
 mod auth_token;
 mod config;
+mod contract;
 mod events;
 mod fake;
 mod flows;
