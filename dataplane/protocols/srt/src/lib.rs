@@ -1,0 +1,3 @@
+//! Secure Reliable Transport (draft-sharabayko-srt).
+
+#![forbid(unsafe_code)]
