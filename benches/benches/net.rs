@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bilbycast_shm_proto::model::{DSCP_DEFAULT, ReceiveSpec, SendSpec};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dataplane::net::memory::{PACKETS_MAX, Packet, PacketMemory, RECEIVE_BATCH};
-use dataplane::net::receive::ReceiveBatch;
+use dataplane::net::receive::{ReceiveBatch, Sources};
 use dataplane::net::send::{Segmentation, SendBatch};
 use dataplane::net::socket::{ReceiveSocket, SendSocket};
 
@@ -65,7 +65,7 @@ impl Loopback {
     fn receive(&mut self) {
         self.packets.clear();
         self.receive
-            .receive(&self.input, &mut self.memory, &mut self.packets);
+            .receive(&self.input, &mut self.memory, &mut self.packets, Sources::Unasked);
         assert_eq!(self.packets.len(), RECEIVE_BATCH, "loopback delivers all");
     }
 }

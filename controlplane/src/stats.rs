@@ -7,7 +7,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bilbycast_shm_proto::counters::{
-    ABSENT, CounterInfo, CounterKind, EndpointState, FlowRecord, FlowState, Health, OutputRecord,
+    ABSENT, CounterInfo, CounterKind, EndpointState, FlowRecord, FlowState, Health, LegRecord,
+    OutputRecord, SrtRecord,
 };
 use bilbycast_shm_proto::shm::{FlowSnapshot, OutputSnapshot};
 
@@ -15,9 +16,11 @@ use crate::config::{FlowConfig, OutputConfig};
 use crate::link::Snapshot;
 use crate::node::Survey;
 
+mod history;
 mod media;
 mod tree;
 
+pub use history::history;
 pub use tree::Tree;
 
 /// `data` of `GET /api/v1/stats`.
@@ -134,8 +137,17 @@ fn of_flow<'a>(survey: &'a Survey, flow: &'a FlowConfig, now_us: u64) -> Tree<'a
         &record.to_words(),
         flow_code,
     );
-    stats.set("input.srt_stats", Tree::Null);
-    stats.set("input.srt_leg2_stats", Tree::Null);
+    let [leg_1, leg_2] = values.map_or([None, None], |values| values.srt);
+    stats.set("input.srt_stats", srt_leg(leg_1));
+    stats.set("input.srt_leg2_stats", srt_leg(leg_2));
+    if let Some(values) = values
+        && values.legs.iter().any(Option::is_some)
+    {
+        stats.set("input.legs", legs(values));
+    }
+    if let Some(limit) = &flow.bandwidth_limit {
+        stats.set("bandwidth_limit_mbps", limit.max_bitrate_mbps);
+    }
     let outputs = flow.outputs.iter().map(|output| {
         let values = values.and_then(|flow| Snapshot::output(flow, &output.id));
         of_output(output, values)
@@ -145,7 +157,7 @@ fn of_flow<'a>(survey: &'a Survey, flow: &'a FlowConfig, now_us: u64) -> Tree<'a
         && let Some(counters) = &survey.counters
         && let Some(detail) = values.and_then(|values| counters.detail(values))
     {
-        stats.set("media_analysis", media::analysis(flow, detail));
+        stats.set("media_analysis", media::analysis(flow, &record, detail));
     }
     for not_measured in ANALYSES {
         stats.set_absent(not_measured, Tree::Null);
@@ -182,8 +194,37 @@ fn of_output<'a>(output: &'a OutputConfig, values: Option<&OutputSnapshot>) -> T
         &record.to_words(),
         |_, code| endpoint(code),
     );
-    stats.set("srt_stats", Tree::Null);
-    stats.set("srt_leg2_stats", Tree::Null);
+    let [leg_1, leg_2] = values.map_or([None, None], |values| values.srt);
+    stats.set("srt_stats", srt_leg(leg_1));
+    stats.set("srt_leg2_stats", srt_leg(leg_2));
+    stats
+}
+
+/// The legs of an input that is repaired.
+fn legs<'a>(values: &FlowSnapshot) -> Tree<'a> {
+    let legs = (1_u64..).zip(&values.legs).filter_map(|(leg, record)| {
+        let record = record.as_ref()?;
+        let mut stats = Tree::with_room(LegRecord::WORDS);
+        stats.set("leg", leg);
+        let words = record.to_words();
+        count(&mut stats, true, LegRecord::FIELDS, &words, |_, code| {
+            endpoint(code)
+        });
+        Some(stats)
+    });
+    Tree::List(legs.collect())
+}
+
+/// A leg of an SRT input or output, or null.
+fn srt_leg<'a>(record: Option<SrtRecord>) -> Tree<'a> {
+    let Some(record) = record else {
+        return Tree::Null;
+    };
+    let mut stats = Tree::with_room(SrtRecord::WORDS);
+    let words = record.to_words();
+    count(&mut stats, true, SrtRecord::FIELDS, &words, |_, code| {
+        endpoint(code)
+    });
     stats
 }
 
@@ -206,12 +247,20 @@ fn count(
             },
             CounterKind::Counter | CounterKind::Gauge => stats.set(path, *word),
             CounterKind::Flag => stats.set(path, *word != 0),
-            CounterKind::Nanoseconds if *word == ABSENT && path.contains('.') => {}
-            CounterKind::Nanoseconds | CounterKind::Optional if *word == ABSENT => {
-                stats.set(path, Tree::Null);
+            CounterKind::Mark => {
+                if *word != 0 {
+                    stats.set(path, true);
+                }
             }
-            CounterKind::Nanoseconds => stats.set(path, *word as f64 / 1_000.0),
+            CounterKind::Megabits => stats.set(path, *word as f64 / 1e6),
+            // All of them or none: the object stays away.
+            CounterKind::Nanoseconds if *word == ABSENT && path.starts_with("iat.") => {}
+            kind if kind.may_be_absent() && *word == ABSENT => stats.set(path, Tree::Null),
+            CounterKind::Milliseconds | CounterKind::Nanoseconds => {
+                stats.set(path, *word as f64 / 1_000.0);
+            }
             CounterKind::Optional => stats.set(path, *word),
+            CounterKind::Signed => stats.set(path, word.cast_signed() as f64 / 1_000.0),
         }
     }
 }

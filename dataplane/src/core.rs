@@ -6,6 +6,7 @@
 mod bell;
 mod carry;
 mod housekeeping;
+mod notice;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crossbeam::channel::Sender;
 use bell::Bell;
 
 use crate::flow::output::Output;
+use crate::flow::receiver::Receiver;
 use crate::flow::{Flow, PassBuffers};
 use crate::net::executor::LocalTask;
 use crate::net::mailbox::Mailbox;
@@ -148,10 +150,9 @@ pub async fn run(config: CoreConfig, mut mailbox: Mailbox<CoreCommand>, writer: 
     busy.cancel().await;
     let ids: Vec<String> = core.flows.borrow().keys().cloned().collect();
     for id in ids {
-        if let Some(flow) = core.remove_flow(&id).await
-            && let Some(leg) = flow.into_input().into_leg()
-        {
-            leg.close();
+        if let Some(flow) = core.remove_flow(&id).await {
+            let (input, _) = flow.into_parts();
+            input.into_receivers().into_iter().for_each(Receiver::close);
         }
     }
 }
@@ -179,10 +180,11 @@ struct Core {
     commands: Cell<u64>,
 }
 
-/// A flow on its core, and the task that carries it while it is quiet; none for a flow that makes its packets itself.
+/// A flow on its core, and the tasks that carry it while it is quiet, one for each of its sockets; none for a flow that makes
+/// its packets itself.
 struct Carried {
     running: Rc<RunningFlow>,
-    task: Option<LocalTask>,
+    tasks: Vec<LocalTask>,
 }
 
 /// What the tasks of a core share of a flow.
@@ -191,10 +193,14 @@ struct RunningFlow {
     slots: RefCell<Slots>,
     /// It has nothing to wait for.
     is_always_busy: bool,
+    /// It is looked at on every tick.
+    is_busy: Cell<bool>,
     /// Ticks in a row that found nothing.
     empty_ticks: Cell<u32>,
-    /// Rung when it is no longer looked at on every tick.
-    quiet_again: Bell,
+    /// CLOCK_MONOTONIC of the newest pass of a quiet flow that found something.
+    newest_ns: Cell<u64>,
+    /// Rung when it is no longer looked at on every tick; one for each task.
+    quiet_again: Vec<Bell>,
     /// What is known of the stream when it was published last.
     detail: Cell<PublishedDetail>,
 }
@@ -233,39 +239,49 @@ impl Core {
     }
 
     fn add_flow(self: &Rc<Self>, flow: Box<Flow>) -> Result<(), Refused<Box<Flow>>> {
-        let readiness = match flow.input().leg() {
-            None => None,
-            Some(leg) => match Readiness::new(leg.socket().as_fd()) {
-                Ok(readiness) => Some(readiness),
-                Err(error) => return Err(refused(error, flow)),
-            },
+        let readiness: std::io::Result<Vec<Readiness>> = flow
+            .input()
+            .receivers()
+            .into_iter()
+            .map(|receiver| Readiness::new(receiver.socket().as_fd()))
+            .collect();
+        let readiness = match readiness {
+            Ok(readiness) => readiness,
+            Err(error) => return Err(refused(error, flow)),
         };
         let slots = match self.take_slots(&flow) {
             Ok(slots) => slots,
             Err(error) => return Err(refused(error, flow)),
         };
         let id = flow.id().to_owned();
-        let makes_packets = flow.input().is_on() && readiness.is_none();
+        let makes_packets = flow.input().makes_packets();
         let running = Rc::new(RunningFlow {
             flow: RefCell::new(*flow),
             slots: RefCell::new(slots),
             is_always_busy: makes_packets,
+            is_busy: Cell::new(false),
             empty_ticks: Cell::new(0),
-            quiet_again: Bell::default(),
+            newest_ns: Cell::new(0),
+            quiet_again: readiness.iter().map(|_| Bell::default()).collect(),
             detail: Cell::default(),
         });
         if makes_packets {
             self.make_busy(&running);
         }
-        let task = readiness.map(|readiness| {
+        if !readiness.is_empty() {
             self.quiet.set(self.quiet.get() + 1);
-            let (core, running) = (Rc::clone(self), Rc::clone(&running));
-            LocalTask::spawn(carry::run_quiet(core, running, readiness))
-        });
+        }
+        let tasks = (0..)
+            .zip(readiness)
+            .map(|(index, readiness)| {
+                let (core, running) = (Rc::clone(self), Rc::clone(&running));
+                LocalTask::spawn(carry::run_quiet(core, running, index, readiness))
+            })
+            .collect();
         self.observe(&running);
         self.flows
             .borrow_mut()
-            .insert(id, Carried { running, task });
+            .insert(id, Carried { running, tasks });
         Ok(())
     }
 
@@ -331,17 +347,19 @@ impl Core {
     }
 
     async fn remove_flow(&self, flow_id: &str) -> Option<Box<Flow>> {
-        let Carried { running, task } = self.flows.borrow_mut().remove(flow_id)?;
+        let Carried { running, tasks } = self.flows.borrow_mut().remove(flow_id)?;
         let mut was_busy = false;
         self.busy.borrow_mut().retain(|other| {
             was_busy |= Rc::ptr_eq(other, &running);
             !Rc::ptr_eq(other, &running)
         });
-        if let Some(task) = task {
+        if !tasks.is_empty() {
             self.quiet.set(self.quiet.get() - usize::from(!was_busy));
-            // Its share of `running` is dropped with it; the housekeeping holds one only between two awaits.
-            task.cancel().await;
-            // The ring still holds a readiness request, and with it the socket; this turn takes it back.
+            for task in tasks {
+                // Its share of `running` is dropped with it; the housekeeping holds one only between two awaits.
+                task.cancel().await;
+            }
+            // The ring still holds readiness requests, and with them the sockets; this turn takes them back.
             let_others_run().await;
         }
         let RunningFlow { flow, slots, .. } = Rc::into_inner(running)?;

@@ -3,11 +3,13 @@
 //! A flow moves in passes. A pass takes what is waiting at the input, at most one batch, and hands it to each output in
 //! turn; all outputs send the same bytes from the core's packet memory. Nothing is allocated in a pass.
 //!
-//! * [`input`]: where packets come from, and what is counted about them.
+//! * [`input`]: where packets come from, and what is counted about them: [`receiver`] (sockets), [`filter`] (what is let
+//!   in), [`repair`] (legs, FEC and their merge), `test_pacer` (the built-in source).
 //! * [`output`]: how packets leave.
 //! * [`analysis`]: what is found out about the stream on its way through.
 //! * [`arrival`]: how regularly packets arrive.
 //! * [`datagrams`]: transport stream of any shape, cut into datagrams of 7 x 188 bytes.
+//! * `limit`: what a flow may carry.
 //! * [`rate`]: bits per second over the last second.
 //! * [`observe`]: state, health and the records for the shared memory.
 //!
@@ -16,12 +18,18 @@
 pub mod analysis;
 pub mod arrival;
 pub mod datagrams;
+pub mod filter;
 pub mod input;
+mod limit;
 pub mod observe;
 pub mod output;
 pub mod rate;
+pub mod receiver;
+pub mod repair;
+mod test_pacer;
 
 use bilbycast_rtp::HEADER_BYTES_MIN;
+use bilbycast_shm_proto::model::BandwidthLimitSpec;
 
 use crate::net::memory::{PACKETS_MAX, Packet, PacketMemory};
 use crate::net::receive::ReceiveBatch;
@@ -30,6 +38,7 @@ use crate::net::send::SendBatch;
 use analysis::Analysis;
 use datagrams::TsDatagrams;
 use input::Input;
+use limit::BandwidthLimit;
 use observe::Observer;
 use output::Output;
 
@@ -78,6 +87,8 @@ pub struct Pass {
     pub sent: u64,
     /// More is waiting.
     pub more: bool,
+    /// Packets wait for their time, without anything to wake the flow.
+    pub pending: bool,
 }
 
 /// A flow.
@@ -93,6 +104,7 @@ pub struct Flow {
     datagrams: TsDatagrams,
     /// Some output sends transport stream in datagrams that are cut here.
     cuts_datagrams: bool,
+    limit: Option<BandwidthLimit>,
     analysis: Analysis,
     observer: Observer,
 }
@@ -105,6 +117,7 @@ impl Flow {
         input: Input,
         outputs: Vec<Output>,
         analysis: Analysis,
+        limit: Option<BandwidthLimitSpec>,
         now_ns: u64,
         unix_us: u64,
     ) -> Self {
@@ -115,6 +128,7 @@ impl Flow {
             outputs,
             datagrams: TsDatagrams::new(),
             cuts_datagrams,
+            limit: limit.map(BandwidthLimit::new),
             analysis,
             observer: Observer::new(now_ns, unix_us),
         }
@@ -144,17 +158,27 @@ impl Flow {
         &self.outputs
     }
 
-    /// Its input, when the flow ends.
+    /// Its input and its outputs, when the flow ends.
     #[must_use]
-    pub fn into_input(self) -> Input {
-        self.input
+    pub fn into_parts(self) -> (Input, Vec<Output>) {
+        (self.input, self.outputs)
     }
 
     /// Takes one batch from the input and hands it to every output. `now_ns` is CLOCK_MONOTONIC.
     pub fn pass(&mut self, buffers: &mut PassBuffers, now_ns: u64) -> Pass {
         buffers.packets.clear();
         buffers.ts_datagrams.clear();
-        let filled = self.input.fill(buffers, now_ns);
+        let taken = self.input.fill(buffers, now_ns);
+        let mut pass = Pass {
+            received: taken.received,
+            sent: 0,
+            more: taken.more,
+            pending: self.input.is_pending(),
+        };
+        if let Some(limit) = self.limit.as_mut().filter(|limit| limit.blocks()) {
+            limit.count_blocked(buffers.packets.len() as u64);
+            return pass;
+        }
         if self.cuts_datagrams {
             let PassBuffers {
                 memory,
@@ -164,15 +188,11 @@ impl Flow {
             } = buffers;
             self.datagrams.push(memory, packets, ts_datagrams, now_ns);
         }
-        let sent = self.send(buffers, now_ns);
+        pass.sent = self.send(buffers, now_ns);
         // What is already on its way is not held up by being looked at.
         self.analysis
             .on_packets(buffers.memory.bytes(), &buffers.packets);
-        Pass {
-            received: filled.received,
-            sent,
-            more: filled.more,
-        }
+        pass
     }
 
     /// Sends what is left of a datagram when the rest of it has not come for a while, so that the end of a stream does

@@ -223,6 +223,7 @@ fn a_client_that_reads_nothing_is_closed_and_holds_nobody_up() {
     let spec = FlowSpec {
         id: "f".to_owned(),
         media_analysis: true,
+        bandwidth_limit: None,
         input: InputSpec::Test(TestInputSpec {
             bitrate_bps: 300_000,
         }),

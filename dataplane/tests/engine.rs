@@ -104,15 +104,12 @@ fn flow(id: &str, bind_addr: SocketAddr, outputs: &[(&str, &UdpSocket)]) -> Flow
     FlowSpec {
         id: id.to_owned(),
         media_analysis: true,
-        input: InputSpec::Rtp(RtpInputSpec {
-            receive: ReceiveSpec {
-                bind_addr,
-                interface_addr: None,
-                source_addr: None,
-            },
-            enabled: true,
-            tr07_mode: false,
-        }),
+        bandwidth_limit: None,
+        input: InputSpec::Rtp(RtpInputSpec::plain(ReceiveSpec {
+            bind_addr,
+            interface_addr: None,
+            source_addr: None,
+        })),
         outputs: outputs
             .iter()
             .map(|(id, sink)| output(id, sink.local_addr().unwrap(), "0.0.0.0:0"))
@@ -123,17 +120,12 @@ fn flow(id: &str, bind_addr: SocketAddr, outputs: &[(&str, &UdpSocket)]) -> Flow
 fn output(id: &str, dest_addr: SocketAddr, bind_addr: &str) -> OutputSpec {
     OutputSpec {
         id: id.to_owned(),
-        kind: OutputKind::Rtp(RtpOutputSpec {
-            send: SendSpec {
-                dest_addr,
-                bind_addr: bind_addr.parse().unwrap(),
-                interface_addr: None,
-                dscp: 0,
-            },
-            payload_type: None,
-            wrap_payload_type: 33,
-            enabled: true,
-        }),
+        kind: OutputKind::Rtp(RtpOutputSpec::plain(SendSpec {
+            dest_addr,
+            bind_addr: bind_addr.parse().unwrap(),
+            interface_addr: None,
+            dscp: 0,
+        })),
     }
 }
 
@@ -195,7 +187,7 @@ fn a_restart_with_the_same_input_loses_nothing_that_waits_in_the_socket() {
         panic!("the flow has an RTP input");
     };
     let udp = InputSpec::Udp(bilbycast_shm_proto::model::UdpInputSpec {
-        receive: rtp.receive.clone(),
+        receive: rtp.receive.clone().expect("the leg is on"),
     });
     for _ in 0..10 {
         let before = std::mem::replace(&mut spec.input, udp.clone());

@@ -67,10 +67,8 @@ fn output(id: &str, sink: &UdpSocket, payload_type: Option<u8>, raw: bool) -> Ou
         OutputKind::Udp(UdpOutputSpec { send })
     } else {
         OutputKind::Rtp(RtpOutputSpec {
-            send,
             payload_type,
-            wrap_payload_type: 33,
-            enabled: true,
+            ..RtpOutputSpec::plain(send)
         })
     };
     OutputSpec {
@@ -87,10 +85,10 @@ fn carry(input: &InputSpec, header: bool, ts_packets: usize, packets: u64) -> u6
         output("retyped", &sink, Some(99), false),
         output("ts", &sink, None, true),
     ];
-    let opened = open::input("f", input, &mut None).unwrap();
+    let opened = open::input("f", input, &mut Vec::new()).unwrap();
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let leg = opened.leg().expect("the input has a socket");
-    sender.connect(leg.socket().local_addr().unwrap()).unwrap();
+    let address = opened.receivers()[0].socket().local_addr().unwrap();
+    sender.connect(address).unwrap();
     let outputs = outputs
         .iter()
         .map(|spec| open::output("f", input, spec).unwrap())
@@ -100,6 +98,7 @@ fn carry(input: &InputSpec, header: bool, ts_packets: usize, packets: u64) -> u6
         opened,
         outputs,
         Analysis::new(true, false),
+        None,
         0,
         0,
     );
@@ -142,11 +141,7 @@ fn a_running_flow_allocates_nothing_per_packet() {
         interface_addr: None,
         source_addr: None,
     };
-    let rtp = InputSpec::Rtp(RtpInputSpec {
-        receive: receive.clone(),
-        enabled: true,
-        tr07_mode: false,
-    });
+    let rtp = InputSpec::Rtp(RtpInputSpec::plain(receive.clone()));
     let udp = InputSpec::Udp(UdpInputSpec { receive });
     assert_eq!(carry(&rtp, true, 7, 60_000), 0, "RTP of 7 x 188");
     assert_eq!(

@@ -18,7 +18,7 @@ use crate::event::Event;
 use crate::model::FlowSpec;
 
 /// Version of the messages. A data plane refuses another one with [`ControlErrorKind::Version`].
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// Longest message body in bytes: 4,096 flows with a dozen outputs of about 150 bytes each fit into one list.
 pub const MESSAGE_BYTES_MAX: usize = 8 << 20;
@@ -26,6 +26,10 @@ pub const MESSAGE_BYTES_MAX: usize = 8 << 20;
 /// What a client says.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and it is written out at once"
+)]
 pub enum ClientMessage {
     /// The first message of a connection.
     Hello(Hello),
@@ -54,6 +58,10 @@ pub struct Request {
 /// What the control plane may ask of the data plane.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and it is written out at once"
+)]
 pub enum Command {
     /// Makes the flow what is said here: starts it when it does not run; leaves it alone when it is equal; changes
     /// only the outputs that differ when only outputs differ; restarts it otherwise. When any part fails, the flow

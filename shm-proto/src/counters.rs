@@ -20,14 +20,45 @@ pub enum CounterKind {
     Flag,
     /// Goes up and down.
     Gauge,
+    /// 0 or 1; shown as true, and not at all while it is 0.
+    Mark,
+    /// Goes up and down, in bits per second, shown in Mb/s.
+    Megabits,
+    /// Goes up and down, in microseconds, shown in milliseconds; [`ABSENT`] when it is not measured.
+    Milliseconds,
     /// Goes up and down, in nanoseconds, shown in microseconds; [`ABSENT`] when it is not measured.
     Nanoseconds,
     /// Goes up and down; [`ABSENT`] when there is none.
     Optional,
+    /// Goes up and down and below zero, in nanoseconds of two's complement, shown in microseconds; [`ABSENT`] when it is not
+    /// measured.
+    Signed,
 }
 
-/// What a row of the kinds [`CounterKind::Nanoseconds`] and [`CounterKind::Optional`] holds when there is no value.
+/// What a row of a kind that may be without a value holds when it is.
 pub const ABSENT: u64 = u64::MAX;
+
+impl CounterKind {
+    /// Whether a row of this kind may be without a value.
+    #[must_use]
+    pub const fn may_be_absent(self) -> bool {
+        matches!(
+            self,
+            Self::Milliseconds | Self::Nanoseconds | Self::Optional | Self::Signed
+        )
+    }
+}
+
+/// What a row of the kind [`CounterKind::Signed`] holds for a time, or for none.
+#[must_use]
+pub const fn signed(time_ns: Option<i64>) -> u64 {
+    match time_ns {
+        None => ABSENT,
+        // One nanosecond below zero has the bits of "absent", and nobody measures it.
+        Some(-1) => 0,
+        Some(time_ns) => time_ns.cast_unsigned(),
+    }
+}
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -99,6 +130,13 @@ macro_rules! record {
         }
     };
 }
+
+// Behind the macro, which they use.
+mod leg;
+mod srt;
+
+pub use leg::LegRecord;
+pub use srt::SrtRecord;
 
 record! {
     /// Newest values of a flow and its input.
@@ -253,6 +291,27 @@ record! {
         /// Media delivery index: packets lost in the last second (RFC 4445)
         mdi_media_loss_rate: Optional, rest "mdi.media_loss_rate",
             prometheus "bilbycast_edge_flow_mdi_media_loss_rate";
+        /// FEC packets received
+        input_fec_packets_received: Counter, rest "input.fec_packets_received",
+            prometheus "bilbycast_edge_flow_input_fec_packets_total";
+        /// Packets that came or were recovered too late to be forwarded in order
+        input_packets_late: Counter, rest "input.packets_late",
+            prometheus "bilbycast_edge_flow_input_packets_late_total";
+        /// Constant delay that merge and repair cost, in microseconds
+        input_repair_delay: Nanoseconds, rest "input.repair_delay_us";
+        /// The same in packets, as far as FEC needs it
+        input_repair_packets: Optional, rest "input.repair_delay_packets";
+        /// How much later leg 2 is than leg 1, in microseconds
+        input_leg_skew: Signed, rest "input.leg_skew_us",
+            prometheus "bilbycast_edge_flow_input_leg_skew_seconds";
+        /// The matrix on the wire differs from the configured one
+        input_fec_mismatch: Flag, rest "input.fec_mismatch";
+        /// More arrives than the bandwidth limit of the flow allows
+        bandwidth_exceeded: Mark, rest "bandwidth_exceeded",
+            prometheus "bilbycast_edge_flow_bandwidth_exceeded";
+        /// Nothing is forwarded because of that
+        bandwidth_blocked: Mark, rest "bandwidth_blocked",
+            prometheus "bilbycast_edge_flow_bandwidth_blocked";
     }
 }
 
@@ -309,25 +368,39 @@ record! {
     /// One second of one flow, kept in the history ring.
     HistoryRecord {
         /// Unix time of the end of that second, in microseconds
-        unix_us: Gauge;
+        unix_us: Gauge, rest "unix_us";
         /// Health at its end
-        health: Code;
+        health: Code, rest "health";
         /// Input bitrate (bits/sec)
-        input_bitrate_bps: Gauge;
+        input_bitrate_bps: Gauge, rest "input_bitrate_bps";
         /// RTP packets received since the flow's start
-        input_packets_received: Counter;
+        input_packets_received: Counter, rest "packets_received";
         /// Packets lost since the flow's start
-        input_packets_lost: Counter;
+        input_packets_lost: Counter, rest "packets_lost";
         /// Packets recovered via FEC since the flow's start
-        input_packets_recovered_fec: Counter;
+        input_packets_recovered_fec: Counter, rest "packets_recovered_fec";
         /// SMPTE 2022-7 leg switches since the flow's start
-        input_redundancy_switches: Counter;
+        input_redundancy_switches: Counter, rest "redundancy_switches";
         /// Datagrams that the kernel dropped since the flow's start
-        input_packets_dropped_kernel: Counter;
+        input_packets_dropped_kernel: Counter, rest "packets_dropped_kernel";
         /// Bitrate of all outputs together (bits/sec)
-        outputs_bitrate_bps: Gauge;
+        outputs_bitrate_bps: Gauge, rest "outputs_bitrate_bps";
         /// Packets dropped by all outputs since the flow's start
-        outputs_packets_dropped: Counter;
+        outputs_packets_dropped: Counter, rest "outputs_packets_dropped";
+        /// Average inter-arrival time of that second
+        iat_avg: Nanoseconds, rest "iat_avg_us";
+        /// Longest inter-arrival time of that second
+        iat_max: Nanoseconds, rest "iat_max_us";
+        /// PDV jitter at its end
+        pdv_jitter: Nanoseconds, rest "pdv_jitter_us";
+        /// Continuity counter errors since the flow's start
+        tr101290_cc_errors: Counter, rest "cc_errors";
+        /// PCR accuracy errors since the flow's start
+        tr101290_pcr_accuracy_errors: Counter, rest "pcr_accuracy_errors";
+        /// PCR discontinuity errors since the flow's start
+        tr101290_pcr_discontinuity_errors: Counter, rest "pcr_discontinuity_errors";
+        /// PCR repetition errors since the flow's start
+        tr101290_pcr_repetition_errors: Counter, rest "pcr_repetition_errors";
     }
 }
 
@@ -346,6 +419,13 @@ impl HistoryRecord {
             input_packets_dropped_kernel: flow.input_packets_dropped_kernel,
             outputs_bitrate_bps: flow.outputs_bitrate_bps,
             outputs_packets_dropped: flow.outputs_packets_dropped,
+            iat_avg: flow.iat_avg,
+            iat_max: flow.iat_max,
+            pdv_jitter: flow.pdv_jitter,
+            tr101290_cc_errors: flow.tr101290_cc_errors,
+            tr101290_pcr_accuracy_errors: flow.tr101290_pcr_accuracy_errors,
+            tr101290_pcr_discontinuity_errors: flow.tr101290_pcr_discontinuity_errors,
+            tr101290_pcr_repetition_errors: flow.tr101290_pcr_repetition_errors,
         }
     }
 }
@@ -356,6 +436,8 @@ pub const LAYOUT_HASH: u64 = {
     hash = hash_table(hash, FlowRecord::FIELDS);
     hash = hash_table(hash, OutputRecord::FIELDS);
     hash = hash_table(hash, CoreRecord::FIELDS);
+    hash = hash_table(hash, LegRecord::FIELDS);
+    hash = hash_table(hash, SrtRecord::FIELDS);
     hash_table(hash, HistoryRecord::FIELDS)
 };
 
@@ -400,7 +482,12 @@ mod tests {
 
     #[test]
     fn no_name_is_given_twice() {
-        for table in [FlowRecord::FIELDS, OutputRecord::FIELDS] {
+        for table in [
+            FlowRecord::FIELDS,
+            OutputRecord::FIELDS,
+            LegRecord::FIELDS,
+            SrtRecord::FIELDS,
+        ] {
             let mut names = HashSet::new();
             let mut rest = HashSet::new();
             let mut prometheus = HashSet::new();

@@ -5,20 +5,27 @@
     reason = "all of this is tests, but Clippy knows only functions marked as such"
 )]
 
+mod alerts;
 mod api_flows;
 mod api_shapes;
 mod control_plane_absence;
+mod dashboard;
 mod data_plane_restart;
 mod disturbance;
 mod errors;
 mod failing_output;
+mod fec_peers;
 mod ffmpeg_stream;
+mod hitless;
+mod host_check;
 mod ipv6;
 mod loss_counting;
 mod marking_and_headers;
 mod media_facts;
 mod multicast;
 mod neighbours;
+mod package;
 mod quiet_node;
 mod schemathesis;
 mod test_source;
+mod units;

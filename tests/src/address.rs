@@ -34,6 +34,18 @@ pub fn next_addr() -> SocketAddr {
     SocketAddr::new(own_ip().into(), next_port())
 }
 
+/// [`own_ip`] with a port whose neighbours + 2 and + 4, those of ST 2022-1, are given to nobody else.
+#[must_use]
+pub fn next_fec_addr() -> SocketAddr {
+    loop {
+        let ports = [next_port(), next_port(), next_port()];
+        // Another thread may have taken one in between.
+        if ports[1] == ports[0] + 2 && ports[2] == ports[0] + 4 {
+            return SocketAddr::new(own_ip().into(), ports[0]);
+        }
+    }
+}
+
 /// `::1` with a port of this test.
 #[must_use]
 pub fn next_addr_v6() -> SocketAddr {

@@ -7,6 +7,7 @@
 //! * [`recorder`], [`ffmpeg`], [`ts`]: whole streams of other people's encoders, kept and compared byte by byte.
 //! * [`noise`], [`delay`]: what the machine itself does to time, so that it is not held against the product.
 //! * [`playback`]: transport streams at their own pace, and what the API shows of them.
+//! * [`fec_path`]: a network that loses what a test says, and what ST 2022-1 can then recover on paper.
 //! * [`rtp`]: single RTP packets with any header.
 //! * [`udp`], [`netns`]: sockets with kernel timestamps and groups; networks of a test's own.
 //!
@@ -18,6 +19,7 @@ pub mod address;
 pub mod api;
 pub mod cpu;
 pub mod delay;
+pub mod fec_path;
 pub mod ffmpeg;
 pub mod flows;
 pub mod netns;

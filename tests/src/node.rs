@@ -27,6 +27,8 @@ pub struct NodeSetup {
     pub dataplane_wrapper: Vec<String>,
     /// The same for the control plane.
     pub controlplane_wrapper: Vec<String>,
+    /// Port of the API; 0 lets the system choose, at each start anew.
+    pub port: u16,
 }
 
 impl NodeSetup {
@@ -43,6 +45,7 @@ impl NodeSetup {
             flows: flows.to_vec(),
             dataplane_wrapper: Vec::new(),
             controlplane_wrapper: Vec::new(),
+            port: 0,
         }
     }
 
@@ -127,7 +130,8 @@ impl Node {
         command
             .arg("-c")
             .arg(&self.setup.config)
-            .args(["-b", &address::own_ip().to_string(), "-p", "0"])
+            .args(["-b", &address::own_ip().to_string()])
+            .args(["-p", &self.setup.port.to_string()])
             .arg("--control-socket")
             .arg(self.control_socket())
             .arg("--shm")
@@ -319,7 +323,8 @@ impl Node {
 const START_LIMIT: Duration = Duration::from_secs(10);
 
 /// Where the binaries under test are: beside this test's own executable, or where `BILBYCAST_BIN_DIR` says.
-fn binary_folder() -> PathBuf {
+#[must_use]
+pub fn binary_folder() -> PathBuf {
     if let Some(folder) = std::env::var_os("BILBYCAST_BIN_DIR") {
         return folder.into();
     }

@@ -26,9 +26,21 @@ impl PacedSender {
     /// Sends each packet of the stream `ssrc` to every one of `sockets`, `bitrate_bps` to each, RTP header included.
     #[must_use]
     pub fn start(ssrc: u32, bitrate_bps: u64, sockets: Vec<UdpSocket>) -> Self {
+        Self::start_lossy(ssrc, bitrate_bps, sockets, |_, _| false)
+    }
+
+    /// The same, but for packets that `loses` keeps from one of the sockets: it is given the place of the socket and the
+    /// number of the packet.
+    #[must_use]
+    pub fn start_lossy(
+        ssrc: u32,
+        bitrate_bps: u64,
+        sockets: Vec<UdpSocket>,
+        loses: fn(usize, u64) -> bool,
+    ) -> Self {
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
-        let thread = thread::spawn(move || run(ssrc, bitrate_bps, &sockets, &of_thread));
+        let thread = thread::spawn(move || run(ssrc, bitrate_bps, &sockets, loses, &of_thread));
         Self {
             shared,
             thread: Some(thread),
@@ -57,7 +69,13 @@ impl Drop for PacedSender {
     }
 }
 
-fn run(ssrc: u32, bitrate_bps: u64, sockets: &[UdpSocket], shared: &Shared) {
+fn run(
+    ssrc: u32,
+    bitrate_bps: u64,
+    sockets: &[UdpSocket],
+    loses: fn(usize, u64) -> bool,
+    shared: &Shared,
+) {
     cpu::leave_packet_cpu();
     let mut stamper = Stamper::new(ssrc);
     let packet_bits = PACKET_BYTES as u128 * 8;
@@ -69,7 +87,10 @@ fn run(ssrc: u32, bitrate_bps: u64, sockets: &[UdpSocket], shared: &Shared) {
         while u128::from(number) < due {
             let sent_ns = udp::now_ns();
             let packet = stamper.stamp(Stamp { number, sent_ns });
-            for socket in sockets {
+            for (place, socket) in sockets.iter().enumerate() {
+                if loses(place, number) {
+                    continue;
+                }
                 // A refusal tells of an earlier packet that found nobody at the destination.
                 let _sent = socket.send(packet);
             }

@@ -11,7 +11,7 @@ use bilbycast_shm_proto::control::{
     self, ClientMessage, Hello, PROTOCOL_VERSION, Reply, ReplyBody, Request, ServerMessage,
 };
 use bilbycast_shm_proto::model::{
-    DSCP_DEFAULT, FlowSpec, InputSpec, OutputKind, OutputSpec, PAYLOAD_TYPE_MP2T, ReceiveSpec,
+    DSCP_DEFAULT, FlowSpec, InputSpec, OutputKind, OutputSpec, ReceiveSpec,
     RtpInputSpec, RtpOutputSpec, SendSpec,
 };
 use bilbycast_shm_proto::shm::{FlowSnapshot, ShmReader};
@@ -165,28 +165,20 @@ fn rtp_flow(flow_id: &str, input: SocketAddrV4, output: SocketAddrV4) -> FlowSpe
     FlowSpec {
         id: flow_id.to_owned(),
         media_analysis: true,
-        input: InputSpec::Rtp(RtpInputSpec {
-            receive: ReceiveSpec {
+        bandwidth_limit: None,
+        input: InputSpec::Rtp(RtpInputSpec::plain(ReceiveSpec {
                 bind_addr: input.into(),
                 interface_addr: None,
                 source_addr: None,
-            },
-            enabled: true,
-            tr07_mode: false,
-        }),
+            })),
         outputs: vec![OutputSpec {
             id: "output".to_owned(),
-            kind: OutputKind::Rtp(RtpOutputSpec {
-                send: SendSpec {
+            kind: OutputKind::Rtp(RtpOutputSpec::plain(SendSpec {
                     dest_addr: output.into(),
                     bind_addr: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into(),
                     interface_addr: None,
                     dscp: DSCP_DEFAULT,
-                },
-                payload_type: None,
-                wrap_payload_type: PAYLOAD_TYPE_MP2T,
-                enabled: true,
-            }),
+                })),
         }],
     }
 }

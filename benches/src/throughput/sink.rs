@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 
 use bilbycast_shm_proto::model::ReceiveSpec;
 use dataplane::net::memory::{PACKETS_MAX, Packet, PacketMemory};
-use dataplane::net::receive::ReceiveBatch;
+use dataplane::net::receive::{ReceiveBatch, Sources};
 use dataplane::net::socket::ReceiveSocket;
 
 use super::histogram::Histogram;
@@ -117,7 +117,7 @@ impl Collector<'_> {
             self.packets.clear();
             let received = self
                 .batch
-                .receive(self.socket, &mut self.memory, &mut self.packets);
+                .receive(self.socket, &mut self.memory, &mut self.packets, Sources::Unasked);
             for packet in &self.packets {
                 let datagram = &self.memory.bytes()[packet.range()];
                 self.tally.take(datagram, packet.arrival_ns);

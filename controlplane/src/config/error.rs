@@ -117,8 +117,6 @@ pub enum Problem {
         /// The rule.
         rule: String,
     },
-    /// It is legal, and this version cannot carry it out.
-    Unsupported,
     /// It names a type that is legal and that this version cannot run.
     UnsupportedType {
         /// `input` or `output`.
@@ -160,9 +158,6 @@ impl FieldError {
             }
             Problem::Unexpected { found, expected } => {
                 format!("{field} is {found}, expected {expected}")
-            }
-            Problem::Unsupported => {
-                format!("{field} is set, and this version cannot carry it out; leave it out")
             }
             Problem::UnsupportedType { of, type_name } => {
                 format!("{of} type '{type_name}' cannot be run by this version")

@@ -17,6 +17,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use serde::Serialize;
 use uuid::Uuid;
 
+pub use bilbycast_shm_proto::model::BandwidthAction;
 use bilbycast_shm_proto::model::PAYLOAD_TYPE_MP2T;
 
 pub use manager::*;
@@ -120,6 +121,9 @@ pub struct FlowConfig {
     pub enabled: bool,
     /// Whether its content is analysed.
     pub media_analysis: bool,
+    /// What happens when more arrives than was agreed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandwidth_limit: Option<BandwidthLimitConfig>,
     /// Where it comes from.
     pub input: InputConfig,
     /// Where it goes; ids are unique, 256 at most.
@@ -137,6 +141,18 @@ impl FlowConfig {
     pub fn output(&self, id: &str) -> Option<&OutputConfig> {
         self.outputs.iter().find(|output| output.id == id)
     }
+}
+
+/// A limit of what a flow carries (configuration.md 4.1).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BandwidthLimitConfig {
+    /// Above 0, at most 10,000.
+    pub max_bitrate_mbps: f64,
+    /// What happens beyond it.
+    pub action: BandwidthAction,
+    /// For how many seconds in a row it has to be exceeded, 1-60; absent: 5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_period_secs: Option<u32>,
 }
 
 /// An input (configuration.md 5).

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::model::{AppConfig, NmosConfig, TunnelConfig};
+use super::model::{AppConfig, NmosConfig, NmosMode, TunnelConfig};
 
 impl AppConfig {
     /// The configuration for `GET /api/v1/config`: without `server.auth`, `server.tls` and the secrets of the manager
@@ -18,12 +18,14 @@ impl AppConfig {
         let manager = self.manager.as_ref();
         let nmos = self.nmos.as_ref();
         let sections = [
-            ("monitor", self.monitor.is_some()),
             (
                 "manager",
                 manager.is_some_and(|manager| manager.enabled == Some(true)),
             ),
-            ("nmos", nmos.is_some_and(asks_for_nmos)),
+            (
+                "nmos.registration",
+                nmos.is_some_and(asks_for_registration),
+            ),
             ("tunnels", self.tunnels.iter().any(TunnelConfig::is_enabled)),
         ];
         let asked = sections.iter().filter(|(_, asks)| *asks);
@@ -31,11 +33,9 @@ impl AppConfig {
     }
 }
 
-/// Whether more is asked for than the payload type, which the flows heed, or nothing at all.
-fn asks_for_nmos(nmos: &NmosConfig) -> bool {
-    let only_payload_type = NmosConfig {
-        rtp_payload_type: nmos.rtp_payload_type,
-        ..NmosConfig::default()
-    };
-    nmos.enabled != Some(false) && *nmos != only_payload_type
+/// Whether a way to find a registry is written down.
+fn asks_for_registration(nmos: &NmosConfig) -> bool {
+    let registration = nmos.registration.as_ref();
+    let mode = registration.map(|registration| registration.mode);
+    nmos.enabled != Some(false) && mode.is_some_and(|mode| mode != Some(NmosMode::Off))
 }

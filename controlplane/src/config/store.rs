@@ -16,6 +16,7 @@
 //! The secrets and the backup are in the folder of the configuration file itself, also where the path is a symbolic
 //! link; so two nodes need two folders.
 
+mod companion;
 mod content;
 mod envelope;
 mod error;
@@ -39,6 +40,7 @@ use content::{Content, has_inline_secrets};
 use file::Draft;
 use secrets::{SecretsDrafts, SecretsFile};
 
+pub use companion::Companion;
 pub use error::{FileKind, SecretsProblem, StoreError};
 pub use file::FILE_BYTES_MAX;
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bilbycast_shm_proto::model::{FlowSpec, InputSpec, OutputKind};
+use bilbycast_shm_proto::model::FlowSpec;
 
 /// Ids of the flows that can only go on together, from pairs of what runs and what is wanted.
 ///
@@ -12,13 +12,13 @@ pub(super) fn of(mut flows: Vec<(&FlowSpec, &FlowSpec)>) -> HashSet<String> {
     loop {
         let mut holders: HashMap<u16, Vec<&str>> = HashMap::new();
         for (runs, _) in &flows {
-            for port in ports(runs) {
+            for port in runs.ports() {
                 holders.entry(port).or_default().push(&runs.id);
             }
         }
         let members = flows.len();
         flows.retain(|(_, wanted)| {
-            ports(wanted).into_iter().any(|port| {
+            wanted.ports().into_iter().any(|port| {
                 let holders = holders.get(&port);
                 holders.is_some_and(|ids| ids.iter().any(|id| *id != wanted.id))
             })
@@ -29,28 +29,9 @@ pub(super) fn of(mut flows: Vec<(&FlowSpec, &FlowSpec)>) -> HashSet<String> {
     }
 }
 
-/// Ports that a flow binds by number.
-fn ports(flow: &FlowSpec) -> Vec<u16> {
-    let input = match &flow.input {
-        InputSpec::Rtp(rtp) => Some(&rtp.receive),
-        InputSpec::Test(_) => None,
-        InputSpec::Udp(udp) => Some(&udp.receive),
-    };
-    let outputs = flow.outputs.iter().map(|output| match &output.kind {
-        OutputKind::Rtp(rtp) => rtp.send.bind_addr.port(),
-        OutputKind::Udp(udp) => udp.send.bind_addr.port(),
-    });
-    input
-        .map(|receive| receive.bind_addr.port())
-        .into_iter()
-        .chain(outputs)
-        .filter(|port| *port != 0)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use bilbycast_shm_proto::model::{ReceiveSpec, UdpInputSpec};
+    use bilbycast_shm_proto::model::{InputSpec, ReceiveSpec, UdpInputSpec};
 
     use super::*;
 
@@ -58,6 +39,7 @@ mod tests {
         FlowSpec {
             id: id.to_owned(),
             media_analysis: true,
+            bandwidth_limit: None,
             input: InputSpec::Udp(UdpInputSpec {
                 receive: ReceiveSpec {
                     bind_addr: ([127, 0, 0, 1], port).into(),

@@ -5,7 +5,7 @@ use utoipa::openapi::schema::ObjectBuilder;
 
 use super::shape::{
     Fields, IP_ADDRESS, SOCKET_ADDRESS, Shape, choice, count, flag, formatted, integer, list,
-    named, object, secret, text, text_of, with_default,
+    named, number, object, secret, text, text_of, with_default,
 };
 use crate::config::{FLOWS_MAX, LISTEN_PORT_DEFAULT, VERSION};
 use crate::setup::{NAME_CHARS_MAX, TOKEN_CHARS_MAX, URL_CHARS_MAX};
@@ -15,6 +15,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Shape)> {
         ("AppConfig", app().into()),
         ("AuthClient", auth_client().into()),
         ("AuthConfig", auth().into()),
+        ("BandwidthLimit", bandwidth_limit().into()),
         ("FlowConfig", flow().into()),
         ("ManagerConfig", manager().into()),
         ("MonitorConfig", listener("The status page.").into()),
@@ -269,11 +270,34 @@ fn flow() -> Fields {
             "media_analysis",
             with_default(flag("Whether its content is analysed."), true),
         )
+        .optional("bandwidth_limit", named("BandwidthLimit"))
         .required("input", named("InputConfig"))
         .required(
             "outputs",
             list(named("OutputConfig"), "Ids are unique within the flow.")
                 .max_items(Some(OUTPUTS_PER_FLOW_MAX)),
+        )
+}
+
+fn bandwidth_limit() -> Fields {
+    object("What happens when a flow carries more than was agreed.")
+        .required(
+            "max_bitrate_mbps",
+            number(0.000_001, 10_000.0, "Limit in Mb/s."),
+        )
+        .required(
+            "action",
+            choice(
+                &["alarm", "block"],
+                "Tell people, or forward nothing until less arrives.",
+            ),
+        )
+        .optional(
+            "grace_period_secs",
+            with_default(
+                integer(1, 60, "Seconds in a row that the limit has to be exceeded."),
+                5,
+            ),
         )
 }
 

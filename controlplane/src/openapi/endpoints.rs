@@ -3,7 +3,7 @@
 use super::config::{id, name};
 use super::shape::{
     Fields, IP_ADDRESS, SOCKET_ADDRESS, Shape, choice, flag, formatted, integer, list, named,
-    number, object, seconds, tagged, text_of, with_default,
+    number, object, seconds, tagged, text, text_of, with_default,
 };
 use super::srt;
 use crate::setup::{NAME_CHARS_MAX, TOKEN_CHARS_MAX, URL_CHARS_MAX};
@@ -128,6 +128,20 @@ fn fec() -> Fields {
     )
     .required("columns", integer(1, 20, "L."))
     .required("rows", integer(4, 20, "D."))
+    .optional(
+        "mode",
+        choice(
+            &["1D", "2D"],
+            "Encoder: column FEC alone, or row FEC as well; absent: 2D, and 1D when L is 1.",
+        ),
+    )
+    .optional(
+        "layout",
+        choice(
+            &["block_aligned", "staircase"],
+            "Encoder: when the columns begin; absent: block_aligned.",
+        ),
+    )
 }
 
 fn mbps(description: &str) -> utoipa::openapi::schema::ObjectBuilder {
@@ -144,7 +158,7 @@ fn rtp_input() -> Fields {
         .optional(
             "allowed_sources",
             list(
-                formatted(IP_ADDRESS, "A source."),
+                text("An IP address, or a range of them such as 192.0.2.0/24."),
                 "Sources that may send; absent: all.",
             )
             .min_items(Some(1)),

@@ -24,13 +24,17 @@ fn add_counter(stats: &mut Value, row: &CounterInfo) {
     if stats.pointer(&pointer).is_some() {
         return;
     }
-    let value = path.split('.').fold(stats, |stats, name| &mut stats[name]);
-    *value = match row.kind {
-        CounterKind::Code | CounterKind::Optional => Value::Null,
+    let example = match row.kind {
+        CounterKind::Mark => return,
+        CounterKind::Code
+        | CounterKind::Milliseconds
+        | CounterKind::Optional
+        | CounterKind::Signed => Value::Null,
         CounterKind::Counter | CounterKind::Gauge => json!(0),
         CounterKind::Flag => json!(true),
-        CounterKind::Nanoseconds => json!(0.0),
+        CounterKind::Megabits | CounterKind::Nanoseconds => json!(0.0),
     };
+    *path.split('.').fold(stats, |stats, name| &mut stats[name]) = example;
 }
 
 pub(super) fn flow_stats() -> Value {

@@ -35,6 +35,8 @@ pub(super) struct Operation {
     path: &'static str,
     method: HttpMethod,
     builder: OperationBuilder,
+    /// Component that a failure's body is.
+    failure: &'static str,
 }
 
 impl Operation {
@@ -47,6 +49,35 @@ impl Operation {
         access: Access,
         summary: &str,
     ) -> Self {
+        let failure = "Failure";
+        Self::begin((method, path), tag, id, access, summary, failure)
+    }
+
+    /// The same for NMOS, which is open unless `nmos.require_auth` is set, and has failures of its own form.
+    pub(super) fn of_nmos(
+        method: HttpMethod,
+        path: &'static str,
+        id: &str,
+        summary: &str,
+    ) -> Self {
+        let is_read = method == HttpMethod::Get;
+        let access = Access::Configurable;
+        let operation = Self::begin((method, path), "nmos", id, access, summary, "NmosError")
+            .fails(404, "No such resource, or NMOS is switched off.");
+        match is_read {
+            true => operation,
+            false => operation.fails(403, "The token's role is not admin, or the page foreign."),
+        }
+    }
+
+    fn begin(
+        (method, path): (HttpMethod, &'static str),
+        tag: &str,
+        id: &str,
+        access: Access,
+        summary: &str,
+        failure: &'static str,
+    ) -> Self {
         let mut builder = OperationBuilder::new()
             .tag(tag)
             .operation_id(Some(id))
@@ -58,6 +89,7 @@ impl Operation {
             path,
             method,
             builder,
+            failure,
         };
         if access == Access::Public {
             operation.builder = operation
@@ -135,11 +167,40 @@ impl Operation {
         self.succeeds(kind, content)
     }
 
+    /// Success that is text of one of these kinds.
+    pub(super) fn returns_text_of(mut self, kinds: &[&str], description: &str) -> Self {
+        let mut response = ResponseBuilder::new().description("Success.");
+        for kind in kinds {
+            let content = ContentBuilder::new().schema(Some(text(description)));
+            response = response.content(*kind, content.build());
+        }
+        self.builder = self.builder.response("200", response);
+        self
+    }
+
     fn succeeds(mut self, kind: &str, content: ContentBuilder) -> Self {
         let response = ResponseBuilder::new()
             .description("Success.")
             .content(kind, content.build());
         self.builder = self.builder.response("200", response);
+        self
+    }
+
+    /// Another success without the envelope.
+    pub(super) fn returns_with(
+        mut self,
+        status: u16,
+        description: &str,
+        body: impl Into<Shape>,
+        example: Value,
+    ) -> Self {
+        let content = ContentBuilder::new()
+            .schema(Some(body))
+            .example(Some(example));
+        let response = ResponseBuilder::new()
+            .description(description)
+            .content("application/json", content.build());
+        self.builder = self.builder.response(status.to_string(), response);
         self
     }
 
@@ -154,7 +215,9 @@ impl Operation {
     pub(super) fn fails(mut self, status: u16, description: &str) -> Self {
         let mut response = ResponseBuilder::new().description(description).content(
             "application/json",
-            ContentBuilder::new().schema(Some(named("Failure"))).build(),
+            ContentBuilder::new()
+                .schema(Some(named(self.failure)))
+                .build(),
         );
         if status == 429 {
             let seconds = count("Seconds until the next attempt is answered.");
@@ -173,6 +236,7 @@ impl Operation {
 fn path_parameter(name: &str) -> ParameterBuilder {
     let (description, example) = match name {
         "flow_id" => ("Id of the flow.", "main-feed"),
+        "file" => ("Name of the file.", "style.css"),
         "output_id" => ("Id of the output.", "rtp-out-1"),
         _ => ("Id.", "1"),
     };

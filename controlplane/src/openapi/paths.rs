@@ -20,6 +20,9 @@ pub(super) fn paths() -> Paths {
         config(),
         setup(),
         document(),
+        super::dashboard::operations(),
+        super::nmos::operations(),
+        super::connection::operations(),
     ];
     let operations = groups.into_iter().flatten().map(Operation::finish);
     operations

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use bilbycast_shm_proto::counters::{
-    CounterInfo, CounterKind, EndpointState, FlowRecord, FlowState, Health, OutputRecord,
+    CounterInfo, CounterKind, EndpointState, FlowRecord, FlowState, Health, LegRecord,
+    OutputRecord, SrtRecord,
 };
 use utoipa::openapi::schema::ObjectBuilder;
 
@@ -19,6 +20,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Shape)> {
         ("FlowPids", pids().into()),
         ("FlowStats", flow().into()),
         ("Iat", iat().into()),
+        ("InputLeg", leg().into()),
         ("InputStats", input().into()),
         ("MediaAnalysis", media_analysis().into()),
         ("OutputStats", output().into()),
@@ -63,6 +65,10 @@ fn flow() -> Fields {
             .required("flow_id", text("Id of the flow."))
             .required("flow_name", text("Its name."))
             .required("uptime_secs", count("Seconds since its start."))
+            .optional(
+                "bandwidth_limit_mbps",
+                measure("Limit of what it may carry, in Mb/s."),
+            )
             .required("input", named("InputStats"))
             .required("outputs", list(named("OutputStats"), "Its outputs."))
             .nullable("tr101290", named("Tr101290"))
@@ -101,6 +107,10 @@ fn input() -> Fields {
         .required("input_type", choice(&kinds, "The configured type."))
         .nullable("srt_stats", named("SrtLegStats"))
         .nullable("srt_leg2_stats", named("SrtLegStats"))
+        .optional(
+            "legs",
+            list(named("InputLeg"), "Its legs, when it is repaired."),
+        )
 }
 
 fn output() -> Fields {
@@ -125,28 +135,36 @@ fn counters(name: &str, mut fields: Fields) -> Fields {
         if let Some((object, field)) = row.rest.and_then(|path| path.split_once('.'))
             && object == name
         {
-            fields = match row.kind {
-                CounterKind::Optional => fields.nullable(field, counter(row)),
-                _ => with_row(fields, field, row),
-            };
+            fields = with_row(fields, field, row);
         }
     }
     fields
 }
 
 /// A field of the table.
-fn with_row(fields: Fields, field: &str, row: &CounterInfo) -> Fields {
+pub(super) fn with_row(fields: Fields, field: &str, row: &CounterInfo) -> Fields {
     match row.kind {
-        CounterKind::Optional => fields.nullable(field, counter(row)),
+        CounterKind::Mark => fields.optional(field, counter(row)),
+        // The times of an object are there or the object is not.
+        CounterKind::Nanoseconds if is_inside(row) => fields.required(field, counter(row)),
+        kind if kind.may_be_absent() => fields.nullable(field, counter(row)),
         _ => fields.required(field, counter(row)),
     }
+}
+
+/// Whether the row stands in an object that is left out as a whole while nothing is measured.
+fn is_inside(row: &CounterInfo) -> bool {
+    row.rest.is_some_and(|path| path.starts_with("iat."))
 }
 
 fn counter(row: &CounterInfo) -> ObjectBuilder {
     match row.kind {
         CounterKind::Counter | CounterKind::Gauge | CounterKind::Optional => count(row.help.trim()),
-        CounterKind::Flag => flag(row.help.trim()),
-        CounterKind::Nanoseconds => measure(row.help.trim()),
+        CounterKind::Flag | CounterKind::Mark => flag(row.help.trim()),
+        CounterKind::Megabits
+        | CounterKind::Milliseconds
+        | CounterKind::Nanoseconds
+        | CounterKind::Signed => measure(row.help.trim()),
         CounterKind::Code => {
             let texts: Vec<&str> = match row.name {
                 "health" => texts(|code| Health::try_from(code).map(Health::as_str)),
@@ -280,17 +298,25 @@ fn iat() -> Fields {
         .required("avg_us", measure("Mean in microseconds."))
 }
 
+/// A leg of an input that is repaired.
+fn leg() -> Fields {
+    let mut leg = object("A leg of an input with ST 2022-7 or ST 2022-1.")
+        .required("leg", integer(1, 2, "Its number."))
+        .optional("iat", named("Iat"));
+    for row in LegRecord::FIELDS {
+        if let Some(field) = row.rest.filter(|field| !field.contains('.')) {
+            leg = with_row(leg, field, row);
+        }
+    }
+    leg
+}
+
 fn srt_leg() -> Fields {
-    let states = texts(|code| EndpointState::try_from(code).map(EndpointState::as_str));
-    object("An SRT leg.")
-        .required("state", choice(&states, "State of the connection."))
-        .required("rtt_ms", measure("Round-trip time in milliseconds."))
-        .required("send_rate_mbps", measure("Send rate in Mb/s."))
-        .required("recv_rate_mbps", measure("Receive rate in Mb/s."))
-        .required("pkt_loss_total", count("Packets lost."))
-        .required("pkt_retransmit_total", count("Packets sent again."))
-        .required(
-            "uptime_ms",
-            count("Milliseconds since the connection came up."),
-        )
+    let leg = object("An SRT leg.");
+    SrtRecord::FIELDS
+        .iter()
+        .fold(leg, |leg, row| match row.rest {
+            Some(field) => with_row(leg, field, row),
+            None => leg,
+        })
 }

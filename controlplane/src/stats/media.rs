@@ -1,14 +1,19 @@
 //! What is in a flow's stream: `media_analysis` of the statistics, and the list of PIDs.
 
+use bilbycast_shm_proto::counters::FlowRecord;
 use bilbycast_shm_proto::detail::{
     AudioDetail, DataDetail, PidDetail, ProgrammeDetail, StreamDetail, VideoDetail,
 };
 
 use super::Tree;
-use crate::config::{FlowConfig, InputConfig};
+use crate::config::{FlowConfig, InputConfig, PATH_DIFFERENTIAL_MS_DEFAULT};
 
 /// `media_analysis` of a flow.
-pub(super) fn analysis<'a>(flow: &'a FlowConfig, detail: &'a StreamDetail) -> Tree<'a> {
+pub(super) fn analysis<'a>(
+    flow: &'a FlowConfig,
+    record: &FlowRecord,
+    detail: &'a StreamDetail,
+) -> Tree<'a> {
     let payload_format = match flow.input {
         InputConfig::Rtp(_) => "rtp_ts",
         _ => "raw_ts",
@@ -16,8 +21,8 @@ pub(super) fn analysis<'a>(flow: &'a FlowConfig, detail: &'a StreamDetail) -> Tr
     let mut tree = Tree::with_room(FIELDS_USUAL);
     tree.set("protocol", flow.input.type_name());
     tree.set("payload_format", payload_format);
-    tree.set("fec", Tree::Null);
-    tree.set("redundancy", Tree::Null);
+    tree.set("fec", fec(flow, record));
+    tree.set("redundancy", redundancy(flow, record));
     tree.set("program_count", detail.programmes.len() as u64);
     tree.set("video_streams", list(&detail.video_streams, video));
     tree.set("audio_streams", list(&detail.audio_streams, audio));
@@ -26,6 +31,51 @@ pub(super) fn analysis<'a>(flow: &'a FlowConfig, detail: &'a StreamDetail) -> Tr
     tree.set("transport_stream_id", number(detail.transport_stream_id));
     tree.set("programs", list(&detail.programmes, programme));
     tree.set("data_streams", list(&detail.data_streams, data));
+    tree
+}
+
+/// What repairs single packets; null when nothing does.
+fn fec<'a>(flow: &FlowConfig, record: &FlowRecord) -> Tree<'a> {
+    let InputConfig::Rtp(rtp) = &flow.input else {
+        return Tree::Null;
+    };
+    let Some(fec) = &rtp.fec_decode else {
+        return Tree::Null;
+    };
+    let mut tree = Tree::object();
+    tree.set("standard", "SMPTE ST 2022-1");
+    tree.set("columns", u64::from(fec.columns));
+    tree.set("rows", u64::from(fec.rows));
+    tree.set("packets_received", record.input_fec_packets_received);
+    tree.set("packets_recovered", record.input_packets_recovered_fec);
+    tree.set("mismatch", record.input_fec_mismatch != 0);
+    tree
+}
+
+/// What repairs whole outages; null when nothing does.
+fn redundancy<'a>(flow: &FlowConfig, record: &FlowRecord) -> Tree<'a> {
+    let path_differential_ms = match &flow.input {
+        InputConfig::Rtp(rtp) => rtp
+            .redundancy
+            .as_ref()
+            .map(|leg| leg.path_differential_ms),
+        InputConfig::Srt(srt) => srt
+            .redundancy
+            .as_ref()
+            .map(|leg| leg.path_differential_ms),
+        _ => None,
+    };
+    let Some(path_differential_ms) = path_differential_ms else {
+        return Tree::Null;
+    };
+    let mut tree = Tree::object();
+    tree.set("standard", "SMPTE ST 2022-7");
+    tree.set(
+        "path_differential_ms",
+        u64::from(path_differential_ms.unwrap_or(PATH_DIFFERENTIAL_MS_DEFAULT)),
+    );
+    tree.set("switches", record.input_redundancy_switches);
+    tree.set("packets_late", record.input_packets_late);
     tree
 }
 

@@ -14,7 +14,7 @@ use bilbycast_shm_proto::control::{
     BootId, ClientMessage, Command, ControlError, ControlErrorKind, FlowChange, FlowList,
     PROTOCOL_VERSION, Reply, ReplyBody, ServerMessage, Welcome, read_message, write_message,
 };
-use bilbycast_shm_proto::counters::{CoreRecord, FlowRecord, OutputRecord};
+use bilbycast_shm_proto::counters::{CoreRecord, FlowRecord, HistoryRecord, OutputRecord};
 use bilbycast_shm_proto::detail::StreamDetail;
 use bilbycast_shm_proto::event::Event;
 use bilbycast_shm_proto::model::{FlowSpec, InputSpec};
@@ -202,6 +202,12 @@ impl FakeDataPlane {
         core.publish_output(&flows[flow_id].outputs[output_id], record);
     }
 
+    /// One more second of a running flow.
+    pub(crate) fn push_history(&self, flow_id: &str, second: &HistoryRecord) {
+        let State { flows, core, .. } = &mut *self.state();
+        core.push_history(&flows[flow_id].slot, second);
+    }
+
     pub(crate) fn publish_core(&self, record: &CoreRecord) {
         self.state().core.publish_core(record);
     }
@@ -344,7 +350,7 @@ impl State {
 
 fn port(spec: &FlowSpec) -> Option<u16> {
     match &spec.input {
-        InputSpec::Rtp(rtp) => Some(rtp.receive.bind_addr.port()),
+        InputSpec::Rtp(rtp) => rtp.receive.as_ref().map(|leg| leg.bind_addr.port()),
         InputSpec::Test(_) => None,
         InputSpec::Udp(udp) => Some(udp.receive.bind_addr.port()),
     }

@@ -94,7 +94,8 @@ impl Engine {
             Some(placed) if placed.spec == spec => FlowChange::Unchanged,
             Some(placed)
                 if placed.spec.input == spec.input
-                    && placed.spec.media_analysis == spec.media_analysis =>
+                    && placed.spec.media_analysis == spec.media_analysis
+                    && placed.spec.bandwidth_limit == spec.bandwidth_limit =>
             {
                 self.exchange_outputs(&spec)?
             }

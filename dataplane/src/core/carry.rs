@@ -11,6 +11,7 @@
 
 use std::rc::Rc;
 
+use super::bell::Bell;
 use super::{Core, RunningFlow};
 use crate::flow::Pass;
 use crate::net::clock;
@@ -29,25 +30,36 @@ const TICKS_BETWEEN_TURNS: u32 = 8;
 /// Batches in a row that a core under full load carries before the executor gets a turn.
 const BATCHES_BETWEEN_TURNS: u32 = 8;
 
-/// Carries a flow while it is quiet; hands it to [`run_busy`] while it is busy.
-pub(super) async fn run_quiet(core: Rc<Core>, running: Rc<RunningFlow>, readiness: Readiness) {
+/// Watches one socket of a flow and carries the flow while it is quiet; hands it to [`run_busy`] while it is busy. `index`:
+/// which of its sockets.
+pub(super) async fn run_quiet(
+    core: Rc<Core>,
+    running: Rc<RunningFlow>,
+    index: usize,
+    readiness: Readiness,
+) {
     let mut ticker = Ticker::new(core.config.tick);
     let gap_ns = ticker.period_ns() * BUSY_GAP_TICKS;
-    let mut newest_ns = 0;
     loop {
         if !readiness.wait().await {
             // The receive call below takes the error away; should it come back, it does not come in a circle.
             ticker.tick().await;
         }
-        let now_ns = clock::monotonic_ns();
-        let pass = core.pass(&running);
-        let is_busy = pass.more || (pass.received > 0 && now_ns - newest_ns < gap_ns);
-        if pass.received > 0 {
-            newest_ns = now_ns;
+        if !running.is_busy.get() {
+            let now_ns = clock::monotonic_ns();
+            let pass = core.pass(&running);
+            let newest_ns = running.newest_ns.get();
+            if pass.received > 0 {
+                running.newest_ns.set(now_ns);
+            }
+            let is_dense = pass.received > 0 && now_ns - newest_ns < gap_ns;
+            // What waits for its time has nothing but the ticks to be looked at.
+            if pass.more || pass.pending || is_dense {
+                core.make_busy(&running);
+            }
         }
-        if is_busy {
-            core.make_busy(&running);
-            running.quiet_again.rung().await;
+        if running.is_busy.get() {
+            running.quiet_again[index].rung().await;
         }
     }
 }
@@ -85,6 +97,7 @@ impl Core {
     /// From now on the flow is looked at on every tick.
     pub(super) fn make_busy(&self, running: &Rc<RunningFlow>) {
         running.empty_ticks.set(0);
+        running.is_busy.set(true);
         self.busy.borrow_mut().push(Rc::clone(running));
         if !running.is_always_busy {
             self.quiet.set(self.quiet.get() - 1);
@@ -98,15 +111,18 @@ impl Core {
         self.busy.borrow_mut().retain(|running| {
             let pass = self.pass(running);
             more |= pass.more;
-            running.empty_ticks.set(if pass.received > 0 {
-                0
-            } else {
-                running.empty_ticks.get() + 1
-            });
+            running
+                .empty_ticks
+                .set(if pass.received > 0 || pass.pending {
+                    0
+                } else {
+                    running.empty_ticks.get() + 1
+                });
             let stays = running.is_always_busy || running.empty_ticks.get() < QUIET_AFTER_TICKS;
             if !stays {
                 self.quiet.set(self.quiet.get() + 1);
-                running.quiet_again.ring();
+                running.is_busy.set(false);
+                running.quiet_again.iter().for_each(Bell::ring);
             }
             stays
         });

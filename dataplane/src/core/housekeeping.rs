@@ -4,11 +4,11 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bilbycast_shm_proto::counters::{CoreRecord, Health};
-use bilbycast_shm_proto::event::{Category, Event, Severity};
+use bilbycast_shm_proto::counters::CoreRecord;
 
+use super::notice::event;
 use super::{Core, PublishedDetail, RunningFlow};
-use crate::flow::observe::{Notice, Observed};
+use crate::flow::observe::Observed;
 use crate::net::clock;
 use crate::net::executor::wait;
 use crate::net::readiness::let_others_run;
@@ -69,6 +69,7 @@ impl Core {
                     writer.publish_output(slot, &record);
                 }
             }
+            Observed::Legs(legs) => writer.publish_legs(&slots.flow, legs),
             Observed::Notice(notice) => writer.push_event(&event(&flow_id, notice, unix_us)),
         });
         writer.publish_flow(&slots.flow, &record);
@@ -113,70 +114,3 @@ impl RunningFlow {
 
 /// Published still after the last packet.
 const QUIET_SECONDS_MAX: u8 = 3;
-
-fn event(flow_id: &str, notice: Notice<'_>, unix_us: u64) -> Event {
-    let (severity, message, details) = match notice {
-        Notice::Health { before, now } => (
-            match now {
-                Health::Healthy => Severity::Info,
-                Health::Warning | Health::Error => Severity::Warning,
-                Health::Critical => Severity::Critical,
-            },
-            format!(
-                "flow '{flow_id}': health is {}, it was {}",
-                now.as_str(),
-                before.as_str()
-            ),
-            serde_json::json!({ "health": now.as_str(), "before": before.as_str() }),
-        ),
-        Notice::Indicator { indicator, errors } => (
-            Severity::Warning,
-            format!("flow '{flow_id}': TR 101 290 {indicator}"),
-            serde_json::json!({ "indicator": indicator, "errors": errors }),
-        ),
-        Notice::IndicatorGood { indicator, errors } => (
-            Severity::Info,
-            format!("flow '{flow_id}': TR 101 290 {indicator} is over"),
-            serde_json::json!({ "indicator": indicator, "errors": errors }),
-        ),
-        Notice::InputOverflow { datagrams } => (
-            Severity::Warning,
-            format!("flow '{flow_id}': the input's socket buffer was full, datagrams were lost"),
-            serde_json::json!({ "packets_dropped_kernel": datagrams }),
-        ),
-        Notice::InputOverflowOver => (
-            Severity::Info,
-            format!("flow '{flow_id}': the input's socket buffer is large enough again"),
-            serde_json::Value::Null,
-        ),
-        Notice::OutputFails { output_id, error } => (
-            Severity::Warning,
-            format!(
-                "flow '{flow_id}', output '{output_id}' cannot send: {}",
-                std::io::Error::from_raw_os_error(error)
-            ),
-            serde_json::json!({ "output_id": output_id, "errno": error }),
-        ),
-        Notice::OutputFailsNoLonger { output_id } => (
-            Severity::Info,
-            format!("flow '{flow_id}', output '{output_id}' sends again"),
-            serde_json::json!({ "output_id": output_id }),
-        ),
-        Notice::OutputDoesNotCoalesce { output_id } => (
-            Severity::Info,
-            format!(
-                "flow '{flow_id}', output '{output_id}': the kernel or the network card cannot segment (UDP_SEGMENT); \
-                 datagrams are sent one by one"
-            ),
-            serde_json::json!({ "output_id": output_id }),
-        ),
-    };
-    Event {
-        timestamp_us: unix_us,
-        severity,
-        category: Category::Flow,
-        message,
-        flow_id: Some(flow_id.to_owned()),
-        details: (!details.is_null()).then_some(details),
-    }
-}

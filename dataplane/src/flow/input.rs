@@ -2,13 +2,14 @@
 
 use bilbycast_mpegts::{DATAGRAM_SIZE, TestSource};
 use bilbycast_rtp::{RtpView, SequenceTracker};
-use bilbycast_shm_proto::model::ReceiveSpec;
 
 use super::PassBuffers;
-use crate::net::clock;
-use crate::net::memory::{PACKETS_MAX, Packet, PacketMemory};
-use crate::net::receive::Received;
-use crate::net::socket::ReceiveSocket;
+use super::filter::IngressFilter;
+use super::receiver::{KernelCounts, Receiver, Taken};
+use super::repair::Repair;
+use super::test_pacer::TestPacer;
+use crate::net::memory::Packet;
+use crate::net::receive::Sources;
 
 /// The input of a flow.
 #[derive(Debug)]
@@ -24,78 +25,49 @@ pub struct Input {
 enum Source {
     /// Switched off; nothing is bound.
     Off,
-    Rtp {
-        leg: Leg,
-        sequence: SequenceTracker,
-    },
+    /// One leg that is forwarded as it comes.
+    Rtp(Box<Plain>),
+    /// Legs that are put in order and repaired.
+    Repaired(Box<Repair>),
     Test(TestPacer),
-    Udp {
-        leg: Leg,
-    },
+    Udp(Receiver),
 }
 
-/// A bound socket and what it was opened for.
+/// An RTP leg without repair.
 #[derive(Debug)]
-pub struct Leg {
-    socket: ReceiveSocket,
-    spec: ReceiveSpec,
-    /// The kernel's running count of drops when this flow last heard of it.
-    drops_seen: u32,
+struct Plain {
+    receiver: Receiver,
+    sequence: SequenceTracker,
+    /// Absent: everything passes.
+    filter: Option<IngressFilter>,
 }
 
 /// What an input has counted since its flow started.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct InputCounts {
-    /// RTP packets, or datagrams of raw transport stream.
+    /// RTP packets, or datagrams of raw transport stream. Of two legs, the copies that came first.
     pub packets: u64,
     /// Their bytes, RTP headers included.
     pub bytes: u64,
     /// Datagrams that are not RTP version 2.
     pub invalid: u64,
-    /// Datagrams that found the socket's buffer full.
-    pub dropped_kernel: u64,
-    /// Receive calls that returned data.
-    pub batches: u64,
-    /// Receive calls that failed, as after an ICMP error.
-    pub errors: u64,
+    /// Packets that ingress filters dropped.
+    pub filtered: u64,
+    /// What the kernel says of all sockets.
+    pub kernel: KernelCounts,
 }
 
-/// What [`Input::fill`] did.
+/// What the numbers of the packets tell about an RTP input.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Filled {
-    /// Datagrams taken, those that were dropped at once included.
-    pub(crate) received: u64,
-    /// More is waiting.
-    pub(crate) more: bool,
-}
-
-impl Leg {
-    /// A leg on a socket that was opened for `spec`.
-    #[must_use]
-    pub const fn new(socket: ReceiveSocket, spec: ReceiveSpec) -> Self {
-        Self {
-            socket,
-            spec,
-            drops_seen: 0,
-        }
-    }
-
-    /// What it receives.
-    #[must_use]
-    pub const fn spec(&self) -> &ReceiveSpec {
-        &self.spec
-    }
-
-    /// Its socket.
-    #[must_use]
-    pub const fn socket(&self) -> &ReceiveSocket {
-        &self.socket
-    }
-
-    /// Leaves the group and closes the socket. On the control thread: it may take milliseconds.
-    pub fn close(self) {
-        self.socket.leave(&self.spec);
-    }
+pub struct SequenceCounts {
+    /// Packets that are missing behind the input.
+    pub lost: u64,
+    /// Packets that came again; of two legs, on the same leg.
+    pub duplicate: u64,
+    /// Packets that came after a later one.
+    pub reordered: u64,
+    /// How often the source started anew.
+    pub restarts: u64,
 }
 
 impl Input {
@@ -105,28 +77,32 @@ impl Input {
         Self::from(Source::Off)
     }
 
-    /// RTP on a bound socket.
+    /// RTP on a bound socket; `filter`: what it lets in, absent when that is everything.
     #[must_use]
-    pub fn rtp(leg: Leg) -> Self {
-        Self::from(Source::Rtp {
-            leg,
+    pub fn rtp(receiver: Receiver, filter: Option<IngressFilter>) -> Self {
+        Self::from(Source::Rtp(Box::new(Plain {
+            receiver,
             sequence: SequenceTracker::new(),
-        })
+            filter,
+        })))
+    }
+
+    /// RTP that is put in order and repaired.
+    #[must_use]
+    pub fn repaired(repair: Repair) -> Self {
+        Self::from(Source::Repaired(Box::new(repair)))
     }
 
     /// Raw transport stream on a bound socket.
     #[must_use]
-    pub fn udp(leg: Leg) -> Self {
-        Self::from(Source::Udp { leg })
+    pub fn udp(receiver: Receiver) -> Self {
+        Self::from(Source::Udp(receiver))
     }
 
     /// The built-in source, which starts at the first pass.
     #[must_use]
     pub fn test(source: TestSource) -> Self {
-        Self::from(Source::Test(TestPacer {
-            source: Box::new(source),
-            start: None,
-        }))
+        Self::from(Source::Test(TestPacer::new(source)))
     }
 
     fn from(source: Source) -> Self {
@@ -143,35 +119,79 @@ impl Input {
         !matches!(self.source, Source::Off)
     }
 
-    /// The leg, when it receives from a socket.
+    /// Whether it makes its packets itself, so that there is nothing to wait for.
     #[must_use]
-    pub const fn leg(&self) -> Option<&Leg> {
+    pub const fn makes_packets(&self) -> bool {
+        matches!(self.source, Source::Test(_))
+    }
+
+    /// Whether packets that have come wait for their time.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        matches!(&self.source, Source::Repaired(repair) if repair.is_pending())
+    }
+
+    /// The sockets that it receives from.
+    #[must_use]
+    pub fn receivers(&self) -> Vec<&Receiver> {
         match &self.source {
-            Source::Rtp { leg, .. } | Source::Udp { leg } => Some(leg),
-            Source::Off | Source::Test(_) => None,
+            Source::Rtp(plain) => vec![&plain.receiver],
+            Source::Repaired(repair) => repair.receivers().collect(),
+            Source::Udp(receiver) => vec![receiver],
+            Source::Off | Source::Test(_) => Vec::new(),
         }
     }
 
-    /// Takes the leg out of an input that ends.
+    /// Takes the sockets out of an input that ends.
     #[must_use]
-    pub fn into_leg(self) -> Option<Leg> {
+    pub fn into_receivers(self) -> Vec<Receiver> {
         match self.source {
-            Source::Rtp { leg, .. } | Source::Udp { leg } => Some(leg),
-            Source::Off | Source::Test(_) => None,
+            Source::Rtp(plain) => vec![plain.receiver],
+            Source::Repaired(repair) => repair.into_receivers().collect(),
+            Source::Udp(receiver) => vec![receiver],
+            Source::Off | Source::Test(_) => Vec::new(),
+        }
+    }
+
+    /// The legs and their merge, when it is repaired.
+    #[must_use]
+    pub fn repair(&self) -> Option<&Repair> {
+        match &self.source {
+            Source::Repaired(repair) => Some(repair),
+            _ => None,
         }
     }
 
     /// What it has counted.
     #[must_use]
-    pub const fn counts(&self) -> &InputCounts {
-        &self.counts
+    pub fn counts(&self) -> InputCounts {
+        match &self.source {
+            Source::Repaired(repair) => of_legs(repair),
+            _ => self.counts,
+        }
     }
 
     /// What its sequence numbers tell, when it is RTP.
     #[must_use]
-    pub const fn sequence(&self) -> Option<&SequenceTracker> {
+    pub fn sequence(&self) -> Option<SequenceCounts> {
         match &self.source {
-            Source::Rtp { sequence, .. } => Some(sequence),
+            Source::Rtp(plain) => Some(SequenceCounts {
+                lost: plain.sequence.lost(),
+                duplicate: plain.sequence.duplicate(),
+                reordered: plain.sequence.reordered(),
+                restarts: plain.sequence.restarts(),
+            }),
+            Source::Repaired(repair) => {
+                let stats = repair.merger().stats();
+                let one_leg = repair.legs().len() == 1;
+                Some(SequenceCounts {
+                    lost: stats.lost,
+                    // With two legs every packet comes twice, which is no mishap.
+                    duplicate: if one_leg { stats.legs[0].duplicate } else { 0 },
+                    reordered: 0,
+                    restarts: stats.source_restarts,
+                })
+            }
             _ => None,
         }
     }
@@ -184,79 +204,120 @@ impl Input {
 
     /// Counts packets that are missing for good; called about every 100 ms.
     pub fn settle(&mut self) {
-        if let Source::Rtp { sequence, .. } = &mut self.source {
-            sequence.settle();
+        if let Source::Rtp(plain) = &mut self.source {
+            plain.sequence.settle();
         }
     }
 
-    /// Makes room in the socket for that rate.
+    /// Ends a second of what is measured on the legs.
+    pub(super) fn second(&mut self) {
+        if let Source::Repaired(repair) = &mut self.source {
+            repair.second();
+        }
+    }
+
+    /// Makes room in the sockets for that rate.
     pub fn fit_buffer(&mut self, bytes: usize) {
-        if let Source::Rtp { leg, .. } | Source::Udp { leg } = &mut self.source {
-            leg.socket.grow_buffer(bytes);
+        match &mut self.source {
+            Source::Rtp(plain) => plain.receiver.fit_buffer(bytes),
+            Source::Repaired(repair) => repair.fit_buffer(bytes),
+            Source::Udp(receiver) => receiver.fit_buffer(bytes),
+            Source::Off | Source::Test(_) => {}
         }
     }
 
     /// Takes one batch into the buffers.
-    pub(crate) fn fill(&mut self, buffers: &mut PassBuffers, now_ns: u64) -> Filled {
-        let filled = match &mut self.source {
-            Source::Off => Filled::default(),
-            Source::Rtp { leg, sequence } => {
-                let filled = self.counts.receive(leg, buffers);
-                self.counts.bytes += keep_rtp(buffers, sequence);
-                let kept = buffers.packets.len() as u64;
-                self.counts.packets += kept;
-                self.counts.invalid += filled.received - kept;
-                filled
-            }
+    pub(super) fn fill(&mut self, buffers: &mut PassBuffers, now_ns: u64) -> Taken {
+        let taken = match &mut self.source {
+            Source::Off => Taken::default(),
+            Source::Rtp(plain) => plain.fill(buffers, &mut self.counts),
+            Source::Repaired(repair) => repair.fill(buffers, now_ns),
             Source::Test(pacer) => {
-                let filled = pacer.fill(&mut buffers.memory, &mut buffers.packets, now_ns);
-                self.counts.packets += filled.received;
-                self.counts.bytes += filled.received * DATAGRAM_SIZE as u64;
-                filled
+                let taken = pacer.fill(&mut buffers.memory, &mut buffers.packets, now_ns);
+                self.counts.packets += taken.received;
+                self.counts.bytes += taken.received * DATAGRAM_SIZE as u64;
+                taken
             }
-            Source::Udp { leg } => {
-                let filled = self.counts.receive(leg, buffers);
-                self.counts.packets += filled.received;
+            Source::Udp(receiver) => {
+                let taken = receiver.receive(buffers, &mut self.counts.kernel, Sources::Unasked);
+                self.counts.packets += taken.received;
                 self.counts.bytes += bytes_of(&buffers.packets);
-                filled
+                taken
             }
         };
         if !buffers.packets.is_empty() {
             self.newest_ns = Some(now_ns);
         }
-        filled
+        taken
     }
 }
 
-impl InputCounts {
-    fn receive(&mut self, leg: &mut Leg, buffers: &mut PassBuffers) -> Filled {
-        let received =
-            buffers
-                .receive
-                .receive(&leg.socket, &mut buffers.memory, &mut buffers.packets);
-        self.batches += u64::from(received.messages > 0);
-        self.errors += u64::from(received.error.is_some());
-        if let Some(total) = received.dropped_total {
-            self.dropped_kernel += u64::from(total.wrapping_sub(leg.drops_seen));
-            leg.drops_seen = total;
-        }
-        Filled {
-            received: buffers.packets.len() as u64,
-            more: Received::is_full(&received),
-        }
+impl Plain {
+    fn fill(&mut self, buffers: &mut PassBuffers, counts: &mut InputCounts) -> Taken {
+        let Self {
+            receiver,
+            sequence,
+            filter,
+        } = self;
+        let sources = match filter {
+            Some(filter) if filter.needs_sources() => Sources::Told,
+            _ => Sources::Unasked,
+        };
+        let taken = receiver.receive(buffers, &mut counts.kernel, sources);
+        let mut invalid = 0;
+        counts.bytes += keep_rtp(buffers, sequence, filter.as_mut(), &mut invalid);
+        counts.packets += buffers.packets.len() as u64;
+        counts.invalid += invalid;
+        counts.filtered = filter.as_ref().map_or(0, IngressFilter::filtered);
+        taken
     }
 }
 
-/// Finds header and payload of each packet, takes note of its number, and drops what is not RTP. Returns the bytes of
-/// what stays.
+/// The counts of the legs, put together.
+fn of_legs(repair: &Repair) -> InputCounts {
+    let mut all = InputCounts {
+        packets: repair.packets(),
+        bytes: repair.bytes(),
+        ..InputCounts::default()
+    };
+    for leg in repair.legs() {
+        let counts = leg.counts();
+        all.invalid += counts.invalid;
+        all.filtered += leg.filtered();
+        all.kernel.dropped += counts.kernel.dropped;
+        all.kernel.batches += counts.kernel.batches;
+        all.kernel.errors += counts.kernel.errors;
+    }
+    all
+}
+
+/// Finds header and payload of each packet, takes note of its number, and drops what is not RTP or may not pass. Returns the
+/// bytes of what stays.
 #[inline]
-fn keep_rtp(buffers: &mut PassBuffers, sequence: &mut SequenceTracker) -> u64 {
-    let memory = buffers.memory.bytes();
+fn keep_rtp(
+    buffers: &mut PassBuffers,
+    sequence: &mut SequenceTracker,
+    mut filter: Option<&mut IngressFilter>,
+    invalid: &mut u64,
+) -> u64 {
+    let PassBuffers {
+        memory,
+        receive,
+        packets,
+        ..
+    } = buffers;
+    let memory = memory.bytes();
     let mut bytes = 0;
-    buffers.packets.retain_mut(|packet| {
+    packets.retain_mut(|packet| {
         let Some(view) = memory.get(packet.range()).and_then(RtpView::parse) else {
+            *invalid += 1;
             return false;
         };
+        if let Some(filter) = &mut filter
+            && !filter.passes(&view, packet.arrival_ns, || receive.source(packet))
+        {
+            return false;
+        }
         sequence.on_packet(view.ssrc(), view.sequence());
         packet.header_bytes = view.payload_offset() as u32;
         packet.payload_bytes = view.payload().len() as u32;
@@ -269,88 +330,3 @@ fn keep_rtp(buffers: &mut PassBuffers, sequence: &mut SequenceTracker) -> u64 {
 fn bytes_of(packets: &[Packet]) -> u64 {
     packets.iter().map(|packet| u64::from(packet.bytes)).sum()
 }
-
-/// Writes the built-in source at its pace.
-#[derive(Debug)]
-struct TestPacer {
-    source: Box<TestSource>,
-    /// The instant of the stream's first bit, on both clocks, in nanoseconds.
-    start: Option<Start>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Start {
-    monotonic_ns: u64,
-    realtime_ns: u64,
-}
-
-/// A source that was held up for longer than this goes on from where it is instead of making up for the time: a burst
-/// helps no receiver.
-const HELD_UP_NS_MAX: u64 = 200_000_000;
-
-/// Datagrams of one pass: what the receive region holds.
-const TEST_DATAGRAMS_MAX: u64 = {
-    let fit = PacketMemory::STAGING_START / DATAGRAM_SIZE;
-    if fit < PACKETS_MAX {
-        fit as u64
-    } else {
-        PACKETS_MAX as u64
-    }
-};
-
-impl TestPacer {
-    fn fill(
-        &mut self,
-        memory: &mut PacketMemory,
-        packets: &mut Vec<Packet>,
-        now_ns: u64,
-    ) -> Filled {
-        let mut start = *self.start.get_or_insert_with(|| Start {
-            monotonic_ns: now_ns,
-            realtime_ns: clock::realtime_ns(),
-        });
-        let written = self.source.packets_written() / TS_PACKETS_PER_DATAGRAM;
-        let behind_ns = now_ns
-            .saturating_sub(start.monotonic_ns)
-            .saturating_sub(self.time_of_ns(written));
-        if behind_ns > HELD_UP_NS_MAX {
-            start.monotonic_ns += behind_ns;
-            start.realtime_ns += behind_ns;
-            self.start = Some(start);
-        }
-        let elapsed_ns = now_ns.saturating_sub(start.monotonic_ns);
-        let due = self
-            .source
-            .packets_due(std::time::Duration::from_nanos(elapsed_ns))
-            / TS_PACKETS_PER_DATAGRAM;
-        let count = due.saturating_sub(written).min(TEST_DATAGRAMS_MAX);
-        let bytes = count as usize * DATAGRAM_SIZE;
-        let Some(room) = memory.received_mut().get_mut(..bytes) else {
-            return Filled::default();
-        };
-        self.source.write(room);
-        for index in 0..count {
-            packets.push(Packet {
-                // The region is far below 4 GiB.
-                start: index as u32 * DATAGRAM_SIZE as u32,
-                bytes: DATAGRAM_SIZE as u32,
-                header_bytes: 0,
-                payload_bytes: DATAGRAM_SIZE as u32,
-                arrival_ns: start.realtime_ns + self.time_of_ns(written + index + 1),
-            });
-        }
-        Filled {
-            received: count,
-            more: due - written > count,
-        }
-    }
-
-    /// When the last bit of so many datagrams is due, after the start.
-    fn time_of_ns(&self, datagrams: u64) -> u64 {
-        let bits = u128::from(datagrams) * DATAGRAM_SIZE as u128 * 8;
-        let rate = u128::from(self.source.bitrate_bps().max(1));
-        u64::try_from(bits * 1_000_000_000 / rate).unwrap_or(u64::MAX)
-    }
-}
-
-const TS_PACKETS_PER_DATAGRAM: u64 = bilbycast_mpegts::PACKETS_PER_DATAGRAM as u64;

@@ -3,19 +3,23 @@
 //! The core's housekeeping calls [`Flow::observe`] about every 100 ms. Rates, states and records are worked out there
 //! and not in a pass.
 
-use bilbycast_rtp::SequenceTracker;
 use bilbycast_shm_proto::counters::{
-    EndpointState, FlowRecord, FlowState, Health, HistoryRecord, OutputRecord,
+    ABSENT, EndpointState, FlowRecord, FlowState, Health, HistoryRecord, LegRecord, OutputRecord,
 };
+use bilbycast_shm_proto::model::{BandwidthLimitSpec, LEGS_MAX};
 
 mod health;
+mod legs;
 mod trouble;
+
+use legs::LegsWatch;
 
 use health::HealthWatch;
 use trouble::{Change, Trouble};
 
 use super::Flow;
 use super::analysis::INDICATORS;
+use super::limit::BandwidthLimit;
 use super::output::Output;
 use super::rate::RateMeter;
 use crate::net::socket;
@@ -37,6 +41,7 @@ pub(super) struct Observer {
     input_overflow: Trouble,
     indicators: [Trouble; INDICATORS],
     health: HealthWatch,
+    legs: LegsWatch,
     outputs: Vec<ObservedOutput>,
     /// Drops of outputs that are gone.
     dropped_by_removed: u64,
@@ -57,6 +62,8 @@ struct ObservedOutput {
 /// What [`Flow::observe`] tells.
 #[derive(Debug)]
 pub enum Observed<'a> {
+    /// Newest values of the legs of an input that is repaired.
+    Legs(&'a [LegRecord; LEGS_MAX]),
     /// Newest values of the output at this place in the flow's list.
     Output(usize, OutputRecord),
     /// Something began or ended that people should hear of.
@@ -66,6 +73,29 @@ pub enum Observed<'a> {
 /// Something that began or ended. Told once each time.
 #[derive(Debug)]
 pub enum Notice<'a> {
+    /// More arrives than the flow may carry.
+    BandwidthExceeded {
+        /// What was agreed.
+        limit: BandwidthLimitSpec,
+        /// What arrives, in bits per second.
+        bps: u64,
+    },
+    /// No longer.
+    BandwidthKept {
+        /// What was agreed.
+        limit: BandwidthLimitSpec,
+        /// What arrives, in bits per second.
+        bps: u64,
+    },
+    /// None of the legs brings anything.
+    BothLegsLost,
+    /// FEC packets are of another matrix than the configured one.
+    FecMismatch {
+        /// L on the wire; absent while no packet has told it.
+        columns: Option<u8>,
+        /// D on the wire; absent while no packet has told it.
+        rows: Option<u8>,
+    },
     /// The flow is better or worse off than it was.
     Health {
         /// What was told last.
@@ -94,6 +124,16 @@ pub enum Notice<'a> {
     },
     /// None has for a while.
     InputOverflowOver,
+    /// A leg brings packets again.
+    LegBack {
+        /// 1 or 2.
+        leg: u8,
+    },
+    /// A leg brings nothing, or never has.
+    LegLost {
+        /// 1 or 2.
+        leg: u8,
+    },
     /// The kernel or the network card cannot coalesce what this output sends.
     OutputDoesNotCoalesce {
         /// The output.
@@ -111,6 +151,16 @@ pub enum Notice<'a> {
         /// The output.
         output_id: &'a str,
     },
+    /// A leg carries another source than the one in use.
+    SsrcMismatch {
+        /// 1 or 2.
+        leg: u8,
+    },
+    /// No longer.
+    SsrcMismatchOver {
+        /// 1 or 2.
+        leg: u8,
+    },
 }
 
 impl Observer {
@@ -122,6 +172,7 @@ impl Observer {
             input_overflow: Trouble::default(),
             indicators: [Trouble::default(); INDICATORS],
             health: HealthWatch::default(),
+            legs: LegsWatch::new(now_ns),
             outputs: Vec::new(),
             dropped_by_removed: 0,
             second_since_ns: now_ns,
@@ -185,7 +236,7 @@ impl Flow {
         mut tell: impl FnMut(Observed<'_>),
     ) -> (FlowRecord, Option<HistoryRecord>) {
         self.input.settle();
-        let counts = *self.input.counts();
+        let counts = self.input.counts();
         self.observer.input_rate.sample(now_ns, counts.bytes);
         let input_bitrate_bps = self.observer.input_rate.bps();
 
@@ -205,22 +256,38 @@ impl Flow {
         match self
             .observer
             .input_overflow
-            .observe(now_ns, counts.dropped_kernel)
+            .observe(now_ns, counts.kernel.dropped)
         {
             Some(Change::Began) => tell(Observed::Notice(Notice::InputOverflow {
-                datagrams: counts.dropped_kernel,
+                datagrams: counts.kernel.dropped,
             })),
             Some(Change::Ended) => tell(Observed::Notice(Notice::InputOverflowOver)),
             None => {}
         }
 
-        let sequence = self.input.sequence();
-        let lost = sequence.map_or(0, SequenceTracker::lost);
-        let restarts = sequence.map_or(0, SequenceTracker::restarts);
-        let second_is_over = self.observer.second(now_ns, lost, counts.dropped_kernel);
+        let sequence = self.input.sequence().unwrap_or_default();
+        let (lost, restarts) = (sequence.lost, sequence.restarts);
+        let second_is_over = self.observer.second(now_ns, lost, counts.kernel.dropped);
+        if let Some(repair) = self.input.repair() {
+            let legs = self.observer.legs.observe(repair, now_ns, |notice| {
+                tell(Observed::Notice(notice));
+            });
+            tell(Observed::Legs(&legs));
+        }
+        if let Some(limit) = &mut self.limit
+            && limit.observe(now_ns, input_bitrate_bps)
+        {
+            let (limit, bps, is_exceeded) = (*limit.spec(), input_bitrate_bps, limit.is_exceeded());
+            tell(Observed::Notice(if is_exceeded {
+                Notice::BandwidthExceeded { limit, bps }
+            } else {
+                Notice::BandwidthKept { limit, bps }
+            }));
+        }
         self.analysis.tick(unix_us * 1_000, restarts);
         if second_is_over {
             self.analysis.second(lost);
+            self.input.second();
         }
         let health = self.health(now_ns, unix_us * 1_000);
         let mut record = FlowRecord {
@@ -233,16 +300,29 @@ impl Flow {
             input_bitrate_bps,
             input_packets_lost: lost,
             input_packets_invalid: counts.invalid,
-            input_packets_duplicate: sequence.map_or(0, SequenceTracker::duplicate),
-            input_packets_reordered: sequence.map_or(0, SequenceTracker::reordered),
+            input_packets_filtered: counts.filtered
+                + self
+                    .limit
+                    .as_ref()
+                    .map_or(0, BandwidthLimit::blocked_packets),
+            input_packets_duplicate: sequence.duplicate,
+            input_packets_reordered: sequence.reordered,
             input_source_restarts: restarts,
-            input_packets_dropped_kernel: counts.dropped_kernel,
+            input_packets_dropped_kernel: counts.kernel.dropped,
             input_bytes_unaligned: self.datagrams.bytes_unaligned(),
-            input_receive_batches: counts.batches,
+            input_receive_batches: counts.kernel.batches,
+            input_repair_delay: ABSENT,
+            input_repair_packets: ABSENT,
+            input_leg_skew: ABSENT,
+            bandwidth_exceeded: is_so(self.limit.as_ref(), BandwidthLimit::is_exceeded),
+            bandwidth_blocked: is_so(self.limit.as_ref(), BandwidthLimit::blocks),
             outputs_bitrate_bps,
             outputs_packets_dropped: outputs_dropped,
             ..FlowRecord::default()
         };
+        if let Some(repair) = self.input.repair() {
+            legs::record(repair, &mut record);
+        }
         self.analysis.record(&mut record, unix_us * 1_000);
         for ((indicator, errors), trouble) in self
             .analysis
@@ -299,7 +379,11 @@ impl Flow {
             Health::Critical
         } else if !first_ok {
             Health::Error
-        } else if !second_ok || self.observer.lost_in_last_second {
+        } else if !second_ok
+            || self.observer.lost_in_last_second
+            || self.limit.as_ref().is_some_and(BandwidthLimit::is_exceeded)
+            || self.observer.legs.is_missing_one()
+        {
             Health::Warning
         } else {
             Health::Healthy
@@ -332,6 +416,10 @@ impl Observer {
 
 const SECOND_NS: u64 = 1_000_000_000;
 
+fn is_so(limit: Option<&BandwidthLimit>, question: impl Fn(&BandwidthLimit) -> bool) -> u64 {
+    u64::from(limit.is_some_and(question))
+}
+
 fn output_record(output: &Output, bitrate_bps: u64, now_ns: u64) -> OutputRecord {
     let counts = output.counts();
     let state = match output.newest_ns() {
@@ -345,8 +433,8 @@ fn output_record(output: &Output, bitrate_bps: u64, now_ns: u64) -> OutputRecord
         bytes_sent: counts.bytes,
         bitrate_bps,
         packets_dropped: counts.dropped,
+        fec_packets_sent: counts.fec_packets,
         send_batches: counts.batches,
         send_errors: counts.errors,
-        ..OutputRecord::default()
     }
 }

@@ -3,6 +3,10 @@
 use bilbycast_rtp::{HEADER_BYTES_MIN, RtpWrapper, rtp_timestamp, with_payload_type};
 use bilbycast_shm_proto::model::{OutputKind, OutputSpec};
 
+mod fec;
+
+pub use fec::OutputFec;
+
 use super::PassBuffers;
 use crate::net::send::{Segmentation, Sent};
 use crate::net::socket::SendSocket;
@@ -23,10 +27,53 @@ enum Sink {
     /// Switched off; nothing is bound.
     Off,
     On {
-        socket: SendSocket,
-        segmentation: Segmentation,
         form: Form,
+        legs: Vec<SendLeg>,
+        fec: Option<Box<OutputFec>>,
     },
+}
+
+/// One place that an output sends to: the whole of it, or a leg of ST 2022-7.
+#[derive(Debug)]
+pub struct SendLeg {
+    media: Sender,
+    /// Column FEC and row FEC.
+    fec: Option<[Sender; 2]>,
+}
+
+/// A socket and what is known of it.
+#[derive(Debug)]
+struct Sender {
+    socket: SendSocket,
+    segmentation: Segmentation,
+}
+
+impl Sender {
+    const fn new(socket: SendSocket) -> Self {
+        Self {
+            socket,
+            segmentation: Segmentation::FULL,
+        }
+    }
+}
+
+impl SendLeg {
+    /// A leg on these sockets; `fec` has those of column FEC and row FEC.
+    #[must_use]
+    pub fn new(media: SendSocket, fec: Option<[SendSocket; 2]>) -> Self {
+        Self {
+            media: Sender::new(media),
+            fec: fec.map(|fec| fec.map(Sender::new)),
+        }
+    }
+
+    fn senders(&self) -> impl Iterator<Item = &Sender> {
+        std::iter::once(&self.media).chain(self.fec.iter().flatten())
+    }
+
+    fn senders_mut(&mut self) -> impl Iterator<Item = &mut Sender> {
+        std::iter::once(&mut self.media).chain(self.fec.iter_mut().flatten())
+    }
 }
 
 /// In which form packets leave.
@@ -45,12 +92,14 @@ pub enum Form {
 /// What an output has counted since it was added.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct OutputCounts {
-    /// Datagrams that the kernel took.
+    /// Datagrams that the kernel took; of two legs, those that at least one took.
     pub packets: u64,
     /// Their bytes, RTP headers included.
     pub bytes: u64,
-    /// Datagrams that it did not take.
+    /// Datagrams that it did not take; of two legs, of both.
     pub dropped: u64,
+    /// FEC packets that the kernel took, of all legs and streams.
+    pub fec_packets: u64,
     /// Calls to the kernel.
     pub batches: u64,
     /// Calls that failed for another reason than a full buffer.
@@ -66,18 +115,11 @@ impl Output {
         Self::new(spec, Sink::Off)
     }
 
-    /// An output that sends in `form` to a socket that was opened for `spec`.
+    /// An output that sends in `form` to `legs`, which were opened for `spec`, each with the FEC that `fec` makes.
     #[must_use]
-    pub fn on(spec: OutputSpec, socket: SendSocket, form: Form) -> Self {
-        let segmentation = Segmentation::FULL;
-        Self::new(
-            spec,
-            Sink::On {
-                socket,
-                segmentation,
-                form,
-            },
-        )
+    pub fn on(spec: OutputSpec, form: Form, legs: Vec<SendLeg>, fec: Option<OutputFec>) -> Self {
+        let fec = fec.map(Box::new);
+        Self::new(spec, Sink::On { form, legs, fec })
     }
 
     fn new(spec: OutputSpec, sink: Sink) -> Self {
@@ -96,6 +138,12 @@ impl Output {
     }
 
     /// What it was opened for.
+    #[must_use]
+    pub const fn spec(&self) -> &OutputSpec {
+        &self.spec
+    }
+
+    /// How it sends.
     #[must_use]
     pub const fn kind(&self) -> &OutputKind {
         &self.spec.kind
@@ -136,25 +184,30 @@ impl Output {
     pub fn coalesces(&self) -> bool {
         match &self.sink {
             Sink::Off => true,
-            Sink::On { segmentation, .. } => *segmentation != Segmentation::NONE,
+            Sink::On { legs, .. } => legs
+                .iter()
+                .flat_map(SendLeg::senders)
+                .all(|sender| sender.segmentation != Segmentation::NONE),
         }
+    }
+
+    /// Forgets what was counted: it goes on in a flow that starts.
+    pub fn count_anew(&mut self) {
+        self.counts = OutputCounts::default();
     }
 
     /// Makes room in the socket for that rate.
     pub fn fit_buffer(&mut self, bytes: usize) {
-        if let Sink::On { socket, .. } = &mut self.sink {
-            socket.grow_buffer(bytes);
+        if let Sink::On { legs, .. } = &mut self.sink {
+            for sender in legs.iter_mut().flat_map(SendLeg::senders_mut) {
+                sender.socket.grow_buffer(bytes);
+            }
         }
     }
 
     /// Sends the packets of this pass. Returns how many the kernel took.
     pub(crate) fn send(&mut self, buffers: &mut PassBuffers, now_ns: u64) -> u64 {
-        let Sink::On {
-            socket,
-            segmentation,
-            form,
-        } = &mut self.sink
-        else {
+        let Sink::On { form, legs, fec } = &mut self.sink else {
             return 0;
         };
         let packets = match form {
@@ -192,20 +245,42 @@ impl Output {
                 (HEADER_BYTES_MIN, 0)
             }
         };
-        let mut outgoing = buffers.send.start();
-        let mut refused = 0;
-        if head_bytes == 0 {
-            for packet in packets {
-                refused += u64::from(!outgoing.push(*segmentation, &[], &bytes[packet.range()]));
-            }
-        } else {
-            for (packet, head) in packets.iter().zip(heads.iter()) {
+        let heads = &*heads;
+        let head_of = |index: usize| heads.get(index).map_or(&[][..], |head| &head[..head_bytes]);
+        let mut sent = Sent::default();
+        for (index, leg) in legs.iter_mut().enumerate() {
+            let Sender {
+                socket,
+                segmentation,
+            } = &mut leg.media;
+            let mut outgoing = buffers.send.start();
+            let mut refused = 0;
+            for (index, packet) in packets.iter().enumerate() {
                 let body = &bytes[packet.range()][replaced_bytes..];
-                refused += u64::from(!outgoing.push(*segmentation, &head[..head_bytes], body));
+                refused += u64::from(!outgoing.push(*segmentation, head_of(index), body));
             }
+            let mut taken = outgoing.flush(socket, segmentation);
+            taken.dropped += refused;
+            sent = if index == 0 {
+                taken
+            } else {
+                sent.of_legs(taken)
+            };
         }
-        let sent = outgoing.flush(socket, segmentation);
-        self.counts.add(sent, refused);
+        self.counts.add(sent);
+        if let Some(fec) = fec {
+            for (index, packet) in packets.iter().enumerate() {
+                let body = &bytes[packet.range()][replaced_bytes..];
+                fec.protect(
+                    head_of(index),
+                    body,
+                    legs,
+                    &mut buffers.send,
+                    &mut self.counts,
+                );
+            }
+            fec.send(legs, &mut buffers.send, &mut self.counts);
+        }
         if sent.packets > 0 {
             self.newest_ns = Some(now_ns);
         }
@@ -214,10 +289,17 @@ impl Output {
 }
 
 impl OutputCounts {
-    fn add(&mut self, sent: Sent, refused: u64) {
+    fn add(&mut self, sent: Sent) {
         self.packets += sent.packets;
         self.bytes += sent.bytes;
-        self.dropped += sent.dropped + refused;
+        self.dropped += sent.dropped;
+        self.batches += sent.calls;
+        self.errors += sent.errors;
+        self.error = sent.error.or(self.error);
+    }
+
+    fn add_fec(&mut self, sent: Sent) {
+        self.fec_packets += sent.packets;
         self.batches += sent.calls;
         self.errors += sent.errors;
         self.error = sent.error.or(self.error);

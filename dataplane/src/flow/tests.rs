@@ -26,11 +26,7 @@ fn receive() -> ReceiveSpec {
 }
 
 fn rtp_in() -> InputSpec {
-    InputSpec::Rtp(RtpInputSpec {
-        receive: receive(),
-        enabled: true,
-        tr07_mode: false,
-    })
+    InputSpec::Rtp(RtpInputSpec::plain(receive()))
 }
 
 fn udp_in() -> InputSpec {
@@ -50,10 +46,8 @@ fn rtp_out(id: &str, sink: &UdpSocket, payload_type: Option<u8>) -> OutputSpec {
     OutputSpec {
         id: id.to_owned(),
         kind: OutputKind::Rtp(RtpOutputSpec {
-            send: send_to(sink),
             payload_type,
-            wrap_payload_type: 33,
-            enabled: true,
+            ..RtpOutputSpec::plain(send_to(sink))
         }),
     }
 }
@@ -84,14 +78,15 @@ struct Bench {
 
 impl Bench {
     fn new(input: InputSpec, outputs: &[OutputSpec]) -> Self {
-        let opened = open::input("f", &input, &mut None).unwrap();
+        let opened = open::input("f", &input, &mut Vec::new()).unwrap();
         let outputs = outputs
             .iter()
             .map(|spec| open::output("f", &input, spec).unwrap())
             .collect();
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-        if let Some(leg) = opened.leg() {
-            sender.connect(leg.socket().local_addr().unwrap()).unwrap();
+        if let Some(receiver) = opened.receivers().first() {
+            let address = receiver.socket().local_addr().unwrap();
+            sender.connect(address).unwrap();
         }
         Self {
             flow: Flow::new(
@@ -99,6 +94,7 @@ impl Bench {
                 opened,
                 outputs,
                 Analysis::new(true, false),
+                None,
                 0,
                 7,
             ),
@@ -330,15 +326,14 @@ fn what_is_switched_off_is_idle_and_binds_nothing() {
     let a = sink();
     let mut spec = rtp_out("a", &a, None);
     if let OutputKind::Rtp(rtp) = &mut spec.kind {
-        rtp.enabled = false;
+        rtp.legs = [None, None];
     }
     let input = InputSpec::Rtp(RtpInputSpec {
-        receive: receive(),
-        enabled: false,
-        tr07_mode: false,
+        receive: None,
+        ..RtpInputSpec::plain(receive())
     });
     let mut bench = Bench::new(input, &[spec]);
-    assert!(bench.flow.input().leg().is_none());
+    assert!(bench.flow.input().receivers().is_empty());
     bench.now_ns = 10_000_000_000;
     let (record, outputs) = bench.observe();
     assert_eq!(record.input_state, EndpointState::Idle.code());

@@ -95,6 +95,12 @@ impl PacketMemory {
         slot * SLOT_STRIDE
     }
 
+    /// The receive slot that an offset lies in.
+    #[must_use]
+    pub const fn slot_of(start: usize) -> usize {
+        start / SLOT_STRIDE
+    }
+
     /// What was received, and the staging region behind it, which may be written while packets point at both.
     #[inline]
     pub fn split_staging(&mut self) -> (&[u8], &mut [u8]) {

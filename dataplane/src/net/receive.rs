@@ -1,6 +1,7 @@
 //! Receiving in batches: one `recvmmsg` for up to 64 datagrams, or 64 trains of coalesced ones.
 
 use std::mem::{size_of, zeroed};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 
 use super::clock;
@@ -14,6 +15,17 @@ pub struct ReceiveBatch {
     buffers: Box<[libc::iovec]>,
     /// Pointed at by `headers`; never moved or resized.
     control: Box<[Control]>,
+    /// Pointed at by `headers` when sources are asked for; never moved or resized.
+    names: Box<[libc::sockaddr_storage]>,
+}
+
+/// Whether the kernel tells where datagrams come from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sources {
+    /// It does: [`ReceiveBatch::source`] has them until the next call.
+    Told,
+    /// It need not.
+    Unasked,
 }
 
 /// What one receive call found.
@@ -56,10 +68,13 @@ impl ReceiveBatch {
             iov_base: std::ptr::null_mut(),
             iov_len: 0,
         };
+        // SAFETY: all zeroes is a valid sockaddr_storage.
+        let names = (0..RECEIVE_BATCH).map(|_| unsafe { zeroed() }).collect();
         Self {
             headers,
             buffers: vec![empty; RECEIVE_BATCH].into_boxed_slice(),
             control: vec![Control([0; CONTROL_BYTES]); RECEIVE_BATCH].into_boxed_slice(),
+            names,
         }
     }
 
@@ -70,10 +85,11 @@ impl ReceiveBatch {
         socket: &ReceiveSocket,
         memory: &mut PacketMemory,
         packets: &mut Vec<Packet>,
+        sources: Sources,
     ) -> Received {
-        self.point_at(memory);
-        // SAFETY: each header points at one iovec and one control buffer of this batch, and each iovec at a slot of
-        // `memory` of its own; all of them outlive the call and nothing else touches them meanwhile.
+        self.point_at(memory, sources);
+        // SAFETY: each header points at one iovec, one control buffer and perhaps one name of this batch, and each iovec at
+        // a slot of `memory` of its own; all of them outlive the call and nothing else touches them meanwhile.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -123,15 +139,50 @@ impl ReceiveBatch {
         received
     }
 
-    fn point_at(&mut self, memory: &mut PacketMemory) {
+    /// Where a packet of the newest call came from; `None` when that was not asked for, or is no IP address.
+    #[must_use]
+    pub fn source(&self, packet: &Packet) -> Option<IpAddr> {
+        let slot = PacketMemory::slot_of(packet.start as usize);
+        let header = self.headers.get(slot)?;
+        if header.msg_hdr.msg_name.is_null() {
+            return None;
+        }
+        let name = self.names.get(slot)?;
+        let bytes = header.msg_hdr.msg_namelen as usize;
+        match i32::from(name.ss_family) {
+            libc::AF_INET if bytes >= size_of::<libc::sockaddr_in>() => {
+                // SAFETY: the kernel wrote a sockaddr_in, as family and length say; a sockaddr_storage is large enough and
+                // aligned for it.
+                let name = unsafe { *std::ptr::from_ref(name).cast::<libc::sockaddr_in>() };
+                let address = u32::from_be(name.sin_addr.s_addr);
+                Some(IpAddr::V4(Ipv4Addr::from_bits(address)))
+            }
+            libc::AF_INET6 if bytes >= size_of::<libc::sockaddr_in6>() => {
+                // SAFETY: as above, a sockaddr_in6.
+                let name = unsafe { *std::ptr::from_ref(name).cast::<libc::sockaddr_in6>() };
+                Some(IpAddr::V6(Ipv6Addr::from(name.sin6_addr.s6_addr)))
+            }
+            _ => None,
+        }
+    }
+
+    fn point_at(&mut self, memory: &mut PacketMemory, sources: Sources) {
         let slots = memory.slots();
-        for (((header, buffer), control), slot) in self
+        for ((((header, buffer), control), name), slot) in self
             .headers
             .iter_mut()
             .zip(&mut self.buffers)
             .zip(&mut self.control)
+            .zip(&mut self.names)
             .zip(slots)
         {
+            (header.msg_hdr.msg_name, header.msg_hdr.msg_namelen) = match sources {
+                Sources::Told => (
+                    std::ptr::from_mut(name).cast(),
+                    size_of::<libc::sockaddr_storage>() as libc::socklen_t,
+                ),
+                Sources::Unasked => (std::ptr::null_mut(), 0),
+            };
             *buffer = libc::iovec {
                 iov_base: slot.as_mut_ptr().cast(),
                 iov_len: slot.len(),

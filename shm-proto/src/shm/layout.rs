@@ -3,11 +3,13 @@
 use std::ops::Range;
 
 use super::ring::Ring;
-use crate::counters::{CoreRecord, FlowRecord, HistoryRecord, OutputRecord};
-use crate::model::ID_BYTES_MAX;
+use crate::counters::{
+    CoreRecord, FlowRecord, HistoryRecord, LegRecord, OutputRecord, SrtRecord,
+};
+use crate::model::{ID_BYTES_MAX, LEGS_MAX};
 
 /// Raised when the arrangement changes in a way that [`crate::counters::LAYOUT_HASH`] does not show.
-pub const LAYOUT_VERSION: u64 = 2;
+pub const LAYOUT_VERSION: u64 = 3;
 
 /// Marks the file: `bilbyshm`, read as a little-endian number.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"bilbyshm");
@@ -41,6 +43,12 @@ pub(super) const FLOW_HEAD_WORDS: usize = 3 + ID_WORDS;
 
 /// Words in front of an output's record: sequence, generation, flow slot, flow generation, length of the id, id.
 pub(super) const OUTPUT_HEAD_WORDS: usize = 5 + ID_WORDS;
+
+/// Words of the legs of an input, behind a flow's record.
+pub(super) const LEGS_WORDS: usize = LEGS_MAX * LegRecord::WORDS;
+
+/// Words of the SRT legs, behind an output's record and behind the legs of an input.
+pub(super) const SRT_WORDS: usize = LEGS_MAX * SrtRecord::WORDS;
 
 /// Words of a history entry's payload: hash of the flow's id, record.
 pub(super) const HISTORY_WORDS: usize = 1 + HistoryRecord::WORDS;
@@ -192,9 +200,10 @@ impl Layout {
 }
 
 const CORE_HEAD_WORDS: usize = core_head::RECORD + CoreRecord::WORDS;
-const FLOW_SLOT_WORDS: usize = (FLOW_HEAD_WORDS + FlowRecord::WORDS).next_multiple_of(LINE_WORDS);
+const FLOW_SLOT_WORDS: usize =
+    (FLOW_HEAD_WORDS + FlowRecord::WORDS + LEGS_WORDS + SRT_WORDS).next_multiple_of(LINE_WORDS);
 const OUTPUT_SLOT_WORDS: usize =
-    (OUTPUT_HEAD_WORDS + OutputRecord::WORDS).next_multiple_of(LINE_WORDS);
+    (OUTPUT_HEAD_WORDS + OutputRecord::WORDS + SRT_WORDS).next_multiple_of(LINE_WORDS);
 const EVENT_RING_WORDS: usize = Ring::words(EVENT_ENTRIES, EVENT_WORDS);
 /// A cache line of 64 bytes.
 const LINE_WORDS: usize = 8;

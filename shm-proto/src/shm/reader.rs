@@ -7,18 +7,20 @@ use std::path::{Path, PathBuf};
 
 use super::layout::{
     DETAIL_BYTES_MAX, DETAIL_HEAD_WORDS, EVENT_WORDS, FLOW_HEAD_WORDS, FLOW_SLOTS, HEADER_WORDS,
-    HISTORY_WORDS, ID_WORDS, LAYOUT_VERSION, Layout, MAGIC, OUTPUT_HEAD_WORDS, OUTPUT_SLOTS,
-    core_head, header, id_hash,
+    HISTORY_WORDS, ID_WORDS, LAYOUT_VERSION, LEGS_WORDS, Layout, MAGIC, OUTPUT_HEAD_WORDS,
+    OUTPUT_SLOTS, SRT_WORDS, core_head, header, id_hash,
 };
 use super::map::ReadMap;
 use super::ring::{Entry, Ring};
 use super::seqlock;
 use super::writer::FREE;
 use crate::control::BootId;
-use crate::counters::{CoreRecord, FlowRecord, HistoryRecord, LAYOUT_HASH, OutputRecord};
+use crate::counters::{
+    CoreRecord, FlowRecord, HistoryRecord, LAYOUT_HASH, LegRecord, OutputRecord, SrtRecord,
+};
 use crate::detail::StreamDetail;
 use crate::event::Event;
-use crate::model::ID_BYTES_MAX;
+use crate::model::{ID_BYTES_MAX, LEGS_MAX};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Why the shared memory cannot be read.
@@ -67,6 +69,10 @@ pub struct FlowSnapshot {
     pub generation: u64,
     /// Flow and input.
     pub record: FlowRecord,
+    /// Legs of an input that is repaired, leg 1 first.
+    pub legs: [Option<LegRecord>; LEGS_MAX],
+    /// Legs of an SRT input, leg 1 first.
+    pub srt: [Option<SrtRecord>; LEGS_MAX],
     /// Its outputs, in no particular order.
     pub outputs: Vec<OutputSnapshot>,
 }
@@ -78,6 +84,8 @@ pub struct OutputSnapshot {
     pub output_id: String,
     /// Its values.
     pub record: OutputRecord,
+    /// Legs of an SRT output, leg 1 first.
+    pub srt: [Option<SrtRecord>; LEGS_MAX],
 }
 
 /// Newest values of one packet core.
@@ -235,12 +243,16 @@ impl ShmReader {
             let Some(ring) = Ring::new(words, HISTORY_WORDS) else {
                 continue;
             };
-            for index in ring.tail()..ring.head() {
+            // Newest first: whoever asks for the last seconds does not pay for the whole ring.
+            for index in (ring.tail()..ring.head()).rev() {
                 let [_, hash, record @ ..] = match ring.read(index, &mut scratch) {
                     Entry::Read => &scratch,
                     Entry::Future | Entry::Lapped => continue,
                 };
                 let second = HistoryRecord::from_words(record);
+                if second.unix_us.saturating_add(DISORDER_US_MAX) < since_unix_us {
+                    break;
+                }
                 if *hash == wanted && second.unix_us > since_unix_us {
                     seconds.push(second);
                 }
@@ -284,13 +296,15 @@ impl ShmReader {
         let words = self.map.words();
         let mut flows = Vec::new();
         let mut by_slot = HashMap::new();
-        let mut values = [0; FLOW_HEAD_WORDS - 1 + FlowRecord::WORDS];
+        let mut values = [0; FLOW_HEAD_WORDS - 1 + FlowRecord::WORDS + LEGS_WORDS + SRT_WORDS];
         for slot in 0..self.used(core, core_head::FLOWS_USED, FLOW_SLOTS) {
             let slot_words = &words[self.layout.flow(core, slot)];
             if !seqlock::read(&slot_words[0], &slot_words[1..], &mut values) || values[0] == FREE {
                 continue;
             }
             let (head, record) = values.split_at(FLOW_HEAD_WORDS - 1);
+            let (record, legs) = record.split_at(FlowRecord::WORDS);
+            let (legs, srt) = legs.split_at(LEGS_WORDS);
             let (Some(flow_id), Ok(record)) = (id(&head[1..]), record.try_into()) else {
                 continue;
             };
@@ -302,24 +316,29 @@ impl ShmReader {
                 slot,
                 generation: head[0],
                 record,
+                legs: leg_records(legs),
+                srt: srt_records(srt),
                 outputs: Vec::new(),
             });
         }
-        let mut values = [0; OUTPUT_HEAD_WORDS - 1 + OutputRecord::WORDS];
+        let mut values = [0; OUTPUT_HEAD_WORDS - 1 + OutputRecord::WORDS + SRT_WORDS];
         for slot in 0..self.used(core, core_head::OUTPUTS_USED, OUTPUT_SLOTS) {
             let slot_words = &words[self.layout.output(core, slot)];
             if !seqlock::read(&slot_words[0], &slot_words[1..], &mut values) || values[0] == FREE {
                 continue;
             }
             let (head, record) = values.split_at(OUTPUT_HEAD_WORDS - 1);
+            let (record, srt) = record.split_at(OutputRecord::WORDS);
             let (Some(output_id), Ok(record)) = (id(&head[3..]), record.try_into()) else {
                 continue;
             };
             if let Some(flow) = by_slot.get(&(head[1], head[2])) {
                 let record = OutputRecord::from_words(record);
-                flows[*flow]
-                    .outputs
-                    .push(OutputSnapshot { output_id, record });
+                flows[*flow].outputs.push(OutputSnapshot {
+                    output_id,
+                    record,
+                    srt: srt_records(srt),
+                });
             }
         }
         flows
@@ -337,6 +356,25 @@ impl ShmReader {
     fn header(&self, index: usize) -> u64 {
         self.map.words()[index].load(Ordering::Acquire)
     }
+}
+
+/// How far entries of one history ring may be out of order: its flows end their seconds in any order.
+const DISORDER_US_MAX: u64 = 5_000_000;
+
+fn leg_records(words: &[u64]) -> [Option<LegRecord>; LEGS_MAX] {
+    let (records, _) = words.as_chunks::<{ LegRecord::WORDS }>();
+    std::array::from_fn(|leg| {
+        let record = LegRecord::from_words(records.get(leg)?);
+        (record.configured != 0).then_some(record)
+    })
+}
+
+fn srt_records(words: &[u64]) -> [Option<SrtRecord>; LEGS_MAX] {
+    let (records, _) = words.as_chunks::<{ SrtRecord::WORDS }>();
+    std::array::from_fn(|leg| {
+        let record = SrtRecord::from_words(records.get(leg)?);
+        (record.configured != 0).then_some(record)
+    })
 }
 
 /// An id from its length and its words; `None` when the memory does not hold one.

@@ -3,7 +3,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::control::BootId;
-use crate::counters::{CoreRecord, FlowRecord, HistoryRecord, OutputRecord};
+use crate::counters::{
+    CoreRecord, FlowRecord, HistoryRecord, LegRecord, OutputRecord, SrtRecord,
+};
 use crate::detail::{PidDetail, StreamDetail};
 use crate::event::{Category, Event, Severity};
 
@@ -54,9 +56,23 @@ fn a_reader_finds_what_the_cores_publish() {
         flows: 1,
         ..CoreRecord::default()
     });
+    let leg = LegRecord {
+        configured: 1,
+        packets_received: 6,
+        ..LegRecord::default()
+    };
+    let srt = SrtRecord {
+        configured: 1,
+        rtt: 5,
+        ..SrtRecord::default()
+    };
+    cores[1].publish_legs(&flow, &[LegRecord::default(), leg]);
+    cores[1].publish_input_srt(&flow, &[srt, SrtRecord::default()]);
+    cores[1].publish_output_srt(&output, &[srt, srt]);
     let outputs = vec![OutputSnapshot {
         output_id: "out-1".to_owned(),
         record: sent,
+        srt: [Some(srt), Some(srt)],
     }];
     assert_eq!(
         reader.flows(),
@@ -66,6 +82,8 @@ fn a_reader_finds_what_the_cores_publish() {
             slot: 0,
             generation: 1,
             record,
+            legs: [None, Some(leg)],
+            srt: [Some(srt), None],
             outputs
         }]
     );
@@ -80,6 +98,8 @@ fn a_reader_finds_what_the_cores_publish() {
     let _flow = cores[1].add_flow("b").unwrap();
     assert_eq!(reader.flows()[0].flow_id, "b");
     assert_eq!(reader.flows()[0].record, FlowRecord::default());
+    assert_eq!(reader.flows()[0].legs, [None, None]);
+    assert_eq!(reader.flows()[0].srt, [None, None]);
 }
 
 #[test]

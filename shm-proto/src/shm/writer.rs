@@ -8,17 +8,19 @@ use std::sync::Arc;
 
 use super::layout::{
     DETAIL_BYTES_MAX, DETAIL_HEAD_WORDS, EVENT_BYTES_MAX, EVENT_WORDS, FLOW_HEAD_WORDS, FLOW_SLOTS,
-    HISTORY_WORDS, ID_WORDS, LAYOUT_VERSION, Layout, MAGIC, OUTPUT_HEAD_WORDS, OUTPUT_SLOTS,
-    core_head, header, id_hash,
+    HISTORY_WORDS, ID_WORDS, LAYOUT_VERSION, LEGS_WORDS, Layout, MAGIC, OUTPUT_HEAD_WORDS,
+    OUTPUT_SLOTS, SRT_WORDS, core_head, header, id_hash,
 };
 use super::map::WriteMap;
 use super::ring::Ring;
 use super::seqlock;
 use crate::control::BootId;
-use crate::counters::{CoreRecord, FlowRecord, HistoryRecord, LAYOUT_HASH, OutputRecord};
+use crate::counters::{
+    CoreRecord, FlowRecord, HistoryRecord, LAYOUT_HASH, LegRecord, OutputRecord, SrtRecord,
+};
 use crate::detail::StreamDetail;
 use crate::event::Event;
-use crate::model::ID_BYTES_MAX;
+use crate::model::{ID_BYTES_MAX, LEGS_MAX};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Why the shared memory could not be made.
@@ -191,7 +193,10 @@ impl CoreWriter {
         self.write_slot(self.layout.flow(self.core, slot), |words| {
             words[0].store(generation, Ordering::Relaxed);
             store_id(&words[1..2 + ID_WORDS], flow_id);
-            seqlock::store(&words[FLOW_HEAD_WORDS - 1..], &[0; FlowRecord::WORDS]);
+            seqlock::store(
+                &words[FLOW_HEAD_WORDS - 1..],
+                &[0; FlowRecord::WORDS + LEGS_WORDS + SRT_WORDS],
+            );
         });
         self.publish_used(core_head::FLOWS_USED, self.flows.used);
         Ok(FlowSlot {
@@ -218,7 +223,10 @@ impl CoreWriter {
             words[1].store(flow.slot as u64, Ordering::Relaxed);
             words[2].store(flow.generation, Ordering::Relaxed);
             store_id(&words[3..4 + ID_WORDS], output_id);
-            seqlock::store(&words[OUTPUT_HEAD_WORDS - 1..], &[0; OutputRecord::WORDS]);
+            seqlock::store(
+                &words[OUTPUT_HEAD_WORDS - 1..],
+                &[0; OutputRecord::WORDS + SRT_WORDS],
+            );
         });
         self.publish_used(core_head::OUTPUTS_USED, self.outputs.used);
         Ok(OutputSlot { slot })
@@ -228,6 +236,33 @@ impl CoreWriter {
     pub fn publish_flow(&mut self, flow: &FlowSlot, record: &FlowRecord) {
         self.write_slot(self.layout.flow(self.core, flow.slot), |words| {
             seqlock::store(&words[FLOW_HEAD_WORDS - 1..], &record.to_words());
+        });
+    }
+
+    /// Publishes the newest values of the legs of a flow's input.
+    pub fn publish_legs(&mut self, flow: &FlowSlot, legs: &[LegRecord; LEGS_MAX]) {
+        self.write_slot(self.layout.flow(self.core, flow.slot), |words| {
+            let words = &words[FLOW_HEAD_WORDS - 1 + FlowRecord::WORDS..];
+            for (words, leg) in words.chunks(LegRecord::WORDS).zip(legs) {
+                seqlock::store(words, &leg.to_words());
+            }
+        });
+    }
+
+    /// Publishes the newest values of the SRT legs of a flow's input.
+    pub fn publish_input_srt(&mut self, flow: &FlowSlot, legs: &[SrtRecord; LEGS_MAX]) {
+        self.write_slot(self.layout.flow(self.core, flow.slot), |words| {
+            store_srt(
+                &words[FLOW_HEAD_WORDS - 1 + FlowRecord::WORDS + LEGS_WORDS..],
+                legs,
+            );
+        });
+    }
+
+    /// Publishes the newest values of the SRT legs of an output.
+    pub fn publish_output_srt(&mut self, output: &OutputSlot, legs: &[SrtRecord; LEGS_MAX]) {
+        self.write_slot(self.layout.output(self.core, output.slot), |words| {
+            store_srt(&words[OUTPUT_HEAD_WORDS - 1 + OutputRecord::WORDS..], legs);
         });
     }
 
@@ -304,6 +339,12 @@ impl CoreWriter {
     fn publish_used(&self, index: usize, used: usize) {
         let head = &self.map.words()[self.layout.core_head(self.core)];
         head[index].store(used as u64, Ordering::Release);
+    }
+}
+
+fn store_srt(words: &[AtomicU64], legs: &[SrtRecord; LEGS_MAX]) {
+    for (words, leg) in words.chunks(SrtRecord::WORDS).zip(legs) {
+        seqlock::store(words, &leg.to_words());
     }
 }
 

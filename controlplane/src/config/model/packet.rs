@@ -1,8 +1,11 @@
 //! Inputs and outputs of datagrams: RTP, raw UDP and the built-in source (configuration.md 5.1, 5.2, 6.1, 6.2).
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 
-use serde::Serialize;
+use bilbycast_shm_proto::model::IpPrefix;
+use serde::{Serialize, Serializer};
 
 /// What one leg receives; addresses of one family.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -41,7 +44,7 @@ pub struct RtpInputConfig {
     pub tr07_mode: Option<bool>,
     /// Sources that may send; absent: all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub allowed_sources: Option<Vec<IpAddr>>,
+    pub allowed_sources: Option<Vec<SourceRange>>,
     /// Payload types that may come, 0-127; absent: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_payload_types: Option<Vec<u8>>,
@@ -90,6 +93,87 @@ pub struct FecConfig {
     pub columns: u8,
     /// D, 4-20.
     pub rows: u8,
+    /// Encoder only; absent: both dimensions, but for L = 1, whose rows would be copies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<FecMode>,
+    /// Encoder only; absent: block-aligned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout: Option<FecLayout>,
+}
+
+/// Dimensions of ST 2022-1, as NMOS names them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub enum FecMode {
+    /// Columns.
+    #[serde(rename = "1D")]
+    OneDimensional,
+    /// Columns and rows.
+    #[serde(rename = "2D")]
+    TwoDimensional,
+}
+
+/// When the columns of ST 2022-1 begin.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FecLayout {
+    /// All with the block.
+    BlockAligned,
+    /// Each one packet later than the one before.
+    Staircase,
+}
+
+/// An address, or a range of them, that may send (RP 2129 C5).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SourceRange(IpPrefix);
+
+impl SourceRange {
+    /// As the data plane takes it.
+    #[must_use]
+    pub const fn prefix(self) -> IpPrefix {
+        self.0
+    }
+}
+
+impl FromStr for SourceRange {
+    type Err = NotARange;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (addr, bits) = match text.split_once('/') {
+            None => (text, None),
+            Some((addr, bits)) => (addr, Some(bits)),
+        };
+        let host = IpPrefix::host(addr.parse().map_err(|_| NotARange)?);
+        let Some(bits) = bits else {
+            return Ok(Self(host));
+        };
+        let is_number = !bits.is_empty() && bits.bytes().all(|digit| digit.is_ascii_digit());
+        match bits.parse::<u8>() {
+            Ok(bits) if is_number && bits <= host.bits => Ok(Self(IpPrefix { bits, ..host })),
+            _ => Err(NotARange),
+        }
+    }
+}
+
+/// The text is neither an IP address nor one with the length of a prefix behind a slash.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not an IP address or a range of them")]
+pub struct NotARange;
+
+impl fmt::Display for SourceRange {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let IpPrefix { addr, bits } = self.0;
+        if self.0 == IpPrefix::host(addr) {
+            write!(out, "{addr}")
+        } else {
+            write!(out, "{addr}/{bits}")
+        }
+    }
+}
+
+impl Serialize for SourceRange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl FecConfig {

@@ -1,7 +1,5 @@
 //! An input (configuration.md 5).
 
-use std::net::IpAddr;
-
 use serde_json::Value;
 
 use super::super::error::{ConfigError, Problem};
@@ -66,7 +64,7 @@ const TEST_MBPS_MIN: f64 = 0.3;
 const MBPS_MAX: f64 = 10_000.0;
 
 /// One bit per second.
-const MBPS_STEP: f64 = 0.000_001;
+pub(super) const MBPS_STEP: f64 = 0.000_001;
 
 fn rtp(object: &mut Object, unknown: &mut UnknownFields) -> Result<RtpInputConfig, ConfigError> {
     let receive = leg::receive_rtp(object)?;
@@ -83,8 +81,10 @@ fn rtp(object: &mut Object, unknown: &mut UnknownFields) -> Result<RtpInputConfi
         fec_decode,
         tr07_mode: object.flag("tr07_mode")?,
         allowed_sources: allowed(object, "allowed_sources", |value| {
-            let address = value.as_str().and_then(|text| text.parse::<IpAddr>().ok());
-            address.ok_or_else(|| Problem::unexpected(value, "an IP address"))
+            let range = value.as_str().and_then(|text| text.parse().ok());
+            range.ok_or_else(|| {
+                Problem::unexpected(value, "an IP address, or a range such as 192.0.2.0/24")
+            })
         })?,
         allowed_payload_types: allowed(object, "allowed_payload_types", |value| {
             integer_in(value, &leg::PAYLOAD_TYPES)
@@ -133,7 +133,11 @@ fn allowed<T>(
 }
 
 /// A rate in Mb/s, kept to the bit per second: so short a number survives being written and read again unchanged.
-fn rate_mbps(object: &mut Object, field: &str, mbps_min: f64) -> Result<Option<f64>, ConfigError> {
+pub(super) fn rate_mbps(
+    object: &mut Object,
+    field: &str,
+    mbps_min: f64,
+) -> Result<Option<f64>, ConfigError> {
     let expected = format!("a number from {mbps_min} to {MBPS_MAX} (Mb/s)");
     let mbps = object.number(field, mbps_min..=MBPS_MAX, &expected)?;
     Ok(mbps.map(|mbps| (mbps * 1e6).round() / 1e6))

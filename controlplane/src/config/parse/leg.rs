@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 
 use super::super::error::{ConfigError, Problem};
-use super::super::model::{FecConfig, ReceiveConfig, SendConfig};
+use super::super::model::{FecConfig, FecLayout, FecMode, ReceiveConfig, SendConfig};
 use super::super::raw::{Object, UnknownFields};
 
 /// RTP payload types (RFC 3550 5.1).
@@ -76,10 +76,22 @@ pub(super) fn fec(
     let fec = FecConfig {
         columns: object.required("columns", columns)?,
         rows: object.required("rows", rows)?,
+        mode: object.word("mode", &FEC_MODES)?,
+        layout: object.word("layout", &FEC_LAYOUTS)?,
     };
     object.finish(unknown);
     Ok(Some(fec))
 }
+
+const FEC_MODES: [(&str, FecMode); 2] = [
+    ("1D", FecMode::OneDimensional),
+    ("2D", FecMode::TwoDimensional),
+];
+
+const FEC_LAYOUTS: [(&str, FecLayout); 2] = [
+    ("block_aligned", FecLayout::BlockAligned),
+    ("staircase", FecLayout::Staircase),
+];
 
 /// Refuses a media port whose FEC ports do not exist.
 pub(super) fn port_leaves_room_for_fec(

@@ -76,6 +76,8 @@ pub enum FileKind {
     Key,
     /// `secrets.json`.
     Secrets,
+    /// What a part of the node keeps beside its configuration.
+    State,
 }
 
 impl fmt::Display for FileKind {
@@ -85,6 +87,7 @@ impl fmt::Display for FileKind {
             Self::Configuration => "configuration",
             Self::Key => "key",
             Self::Secrets => "secrets",
+            Self::State => "state",
         })
     }
 }

@@ -359,9 +359,9 @@ fn a_hostile_number_of_unknown_fields_is_counted_and_not_kept() {
 #[test]
 fn what_has_no_effect_is_told() {
     let told = |fields: Value| app(with(&full(), &fields)).value.not_acted_on();
-    assert_eq!(told(json!({})), ["monitor", "manager", "nmos", "tunnels"]);
+    assert_eq!(told(json!({})), ["manager", "nmos.registration", "tunnels"]);
     let quiet = json!({
-        "setup_enabled": false, "monitor": null, "manager": {"url": "wss://m"},
+        "setup_enabled": false, "manager": {"url": "wss://m"},
         "server": {"listen_addr": "::", "listen_port": 1, "auth": {"enabled": false}},
         "nmos": {"rtp_payload_type": 96},
         "tunnels": [with(&tunnel(), &json!({"enabled": false}))],
@@ -369,7 +369,7 @@ fn what_has_no_effect_is_told() {
     assert_eq!(told(quiet), Vec::<&str>::new());
     assert_eq!(
         told(json!({"nmos": {"enabled": false, "host": "h"}})).len(),
-        3
+        2
     );
 }
 

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::super::{Problem, flow_spec};
+use super::super::flow_spec;
 use super::{flow, full_flow, with};
 
 fn spec(input: &Value, outputs: &Value) -> Value {
@@ -22,14 +22,15 @@ fn defaults_are_filled_in() {
     assert_eq!(
         found,
         json!({
-            "id": "f", "media_analysis": true,
-            "input": {"type": "rtp", "enabled": true, "tr07_mode": false, "receive": {"bind_addr": "239.1.1.1:5000",
-                "interface_addr": null, "source_addr": null}},
+            "id": "f", "media_analysis": true, "bandwidth_limit": null,
+            "input": {"type": "rtp", "tr07_mode": false, "receive": {"bind_addr": "239.1.1.1:5000",
+                "interface_addr": null, "source_addr": null}, "redundancy": null, "fec": null,
+                "filter": {"sources": null, "payload_types": null, "max_bps": null}},
             "outputs": [
-                {"id": "a", "type": "rtp", "send": send("192.0.2.9:1", "0.0.0.0:0"),
-                    "payload_type": null, "wrap_payload_type": 97, "enabled": true},
-                {"id": "b", "type": "rtp", "send": send("[ff3e::1]:2", "[::]:0"),
-                    "payload_type": 33, "wrap_payload_type": 33, "enabled": true},
+                {"id": "a", "type": "rtp", "legs": [send("192.0.2.9:1", "0.0.0.0:0"), null],
+                    "payload_type": null, "wrap_payload_type": 97, "fec": null},
+                {"id": "b", "type": "rtp", "legs": [send("[ff3e::1]:2", "[::]:0"), null],
+                    "payload_type": 33, "wrap_payload_type": 33, "fec": null},
                 {"id": "c", "type": "udp", "send": send("[2001:db8::1]:3", "[::]:0")},
             ],
         })
@@ -95,8 +96,8 @@ fn a_switch_of_nmos_turns_a_leg_off() {
         input[switch] = json!(false);
         output[switch] = json!(false);
         let found = spec(&input, &json!([output]));
-        assert_eq!(found["input"]["enabled"], json!(false));
-        assert_eq!(found["outputs"][0]["enabled"], json!(false));
+        assert_eq!(found["input"]["receive"], Value::Null);
+        assert_eq!(found["outputs"][0]["legs"], json!([null, null]));
     }
 }
 
@@ -113,41 +114,94 @@ fn names_are_not_part_of_it() {
 }
 
 #[test]
-fn what_cannot_be_carried_out_is_refused() {
-    let input = json!({"type": "rtp", "bind_addr": "239.1.1.1:5000"});
-    let output = json!({"type": "rtp", "id": "a", "name": "A", "dest_addr": "192.0.2.9:1"});
-    for field in [
-        "fec_decode",
-        "allowed_sources",
-        "allowed_payload_types",
-        "max_bitrate_mbps",
-        "redundancy",
+fn repair_and_filters_arrive() {
+    let input = json!({"type": "rtp", "bind_addr": "239.1.1.1:5000", "fec_decode": {"columns": 5, "rows": 6},
+        "allowed_sources": ["192.0.2.1", "10.0.0.0/8", "2001:db8::/32"], "allowed_payload_types": [33, 96],
+        "max_bitrate_mbps": 0.5, "redundancy": {"bind_addr": "239.1.1.2:5000", "path_differential_ms": 7}});
+    let output = json!({"type": "rtp", "id": "a", "name": "A", "dest_addr": "192.0.2.9:1", "dscp": 8,
+        "fec_encode": {"columns": 1, "rows": 4, "layout": "staircase"},
+        "redundancy": {"dest_addr": "192.0.2.10:1", "rtp_enabled": false}});
+    let found = spec(&input, &json!([output]));
+    let input = &found["input"];
+    assert_eq!(input["redundancy"]["path_differential_ms"], 7);
+    assert_eq!(
+        input["redundancy"]["receive"]["bind_addr"],
+        "239.1.1.2:5000"
+    );
+    assert_eq!(
+        input["fec"],
+        json!({"columns": 5, "rows": 6, "row_fec": true, "staircase": false})
+    );
+    assert_eq!(
+        input["filter"],
+        json!({"sources": [{"addr": "192.0.2.1", "bits": 32}, {"addr": "10.0.0.0", "bits": 8},
+            {"addr": "2001:db8::", "bits": 32}], "payload_types": [33, 96], "max_bps": 500_000})
+    );
+    let output = &found["outputs"][0];
+    assert_eq!(
+        output["fec"],
+        json!({"columns": 1, "rows": 4, "row_fec": false, "staircase": true})
+    );
+    assert_eq!(output["legs"][0]["dscp"], 8);
+    assert_eq!(output["legs"][1], Value::Null);
+
+    let default = json!({"type": "rtp", "bind_addr": "127.0.0.1:5000", "redundancy": {"bind_addr": "127.0.0.1:5001"}});
+    let output = json!({"type": "rtp", "id": "a", "name": "A", "dest_addr": "192.0.2.9:1", "dscp": 8,
+        "fec_encode": {"columns": 5, "rows": 4, "mode": "1D"}, "redundancy": {"dest_addr": "192.0.2.10:1"}});
+    let found = spec(&default, &json!([output]));
+    assert_eq!(found["input"]["redundancy"]["path_differential_ms"], 50);
+    let output = &found["outputs"][0];
+    assert_eq!(output["fec"]["row_fec"], false);
+    assert_eq!(output["legs"][1]["dscp"], 8, "leg 2 has that of leg 1");
+}
+
+#[test]
+fn a_bandwidth_limit_arrives() {
+    let mut document = full_flow();
+    document["input"] = json!({"type": "test"});
+    document["outputs"] = json!([]);
+    for (limit, expected) in [
+        (
+            json!({"max_bitrate_mbps": 8.5, "action": "block"}),
+            json!({"max_bps": 8_500_000, "action": "block", "grace_secs": 5}),
+        ),
+        (
+            json!({"max_bitrate_mbps": 1, "action": "alarm", "grace_period_secs": 60}),
+            json!({"max_bps": 1_000_000, "action": "alarm", "grace_secs": 60}),
+        ),
     ] {
-        let mut input = input.clone();
-        input[field] = full_flow()["input"][field].clone();
-        let document = with(&full_flow(), &json!({"input": input, "outputs": [output]}));
+        document["bandwidth_limit"] = limit;
+        let found = flow_spec(&flow(document.clone()), 33).unwrap();
         assert_eq!(
-            flow_spec(&flow(document), 33).unwrap_err().to_string(),
-            format!(
-                "flow 'main', input: {field} is set, and this version cannot carry it out; leave it out \
-                 (at input.{field})"
-            )
+            serde_json::to_value(found.bandwidth_limit).unwrap(),
+            expected
         );
     }
-    for field in ["fec_encode", "redundancy"] {
-        let mut output = output.clone();
-        output[field] = full_flow()["outputs"][0][field].clone();
-        let document = with(&full_flow(), &json!({"input": input, "outputs": [output]}));
-        let error = flow_spec(&flow(document), 33).unwrap_err();
-        let super::super::ConfigError::Field(error) = error else {
-            panic!("{error}");
-        };
-        assert_eq!(error.problem, Problem::Unsupported);
-        assert_eq!(
-            error.place.path_of(&error.field),
-            format!("outputs[0].{field}")
-        );
-        assert_eq!(error.place.owner, "flow 'main', output 'a'");
+}
+
+#[test]
+fn source_ranges_are_read_and_written() {
+    for text in [
+        "192.0.2.1",
+        "192.0.2.0/24",
+        "0.0.0.0/0",
+        "2001:db8::/32",
+        "::1",
+    ] {
+        let range: super::super::SourceRange = text.parse().unwrap();
+        assert_eq!(range.to_string(), text);
+    }
+    for text in [
+        "",
+        "192.0.2.1/33",
+        "::/129",
+        "1.2.3.4/",
+        "1.2.3.4/+8",
+        "1.2.3/8",
+        "a/8",
+        "1.2.3.4/8/8",
+    ] {
+        assert!(text.parse::<super::super::SourceRange>().is_err(), "{text}");
     }
 }
 

@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use bilbycast_shm_proto::control::{ControlError, FlowChange};
 use bilbycast_shm_proto::event::Severity;
-use bilbycast_shm_proto::model::{FlowSpec, InputSpec, OutputKind, OutputSpec, ReceiveSpec};
+use bilbycast_shm_proto::model::{FlowSpec, InputSpec, OutputSpec};
 
 use super::{Engine, Placed};
 use crate::control::open::{self, OpenError};
 use crate::flow::Flow;
 use crate::flow::analysis::Analysis;
-use crate::flow::input::{Input, Leg};
+use crate::flow::input::Input;
 use crate::flow::output::Output;
+use crate::flow::receiver::Receiver;
 use crate::net::clock;
 
 /// How long an address may take to become free after its socket was closed: a request that the ring still holds keeps
@@ -29,10 +30,8 @@ impl Engine {
     pub(super) fn start(&mut self, spec: &FlowSpec) -> Result<FlowChange, ControlError> {
         let flow = match self.newest_close {
             // The address may be the one that was just given up.
-            Some(closed) if closed.elapsed() < RELEASE_TIME => {
-                when_released(|| open_flow(spec, &mut None))?
-            }
-            _ => open_flow(spec, &mut None)?,
+            Some(closed) if closed.elapsed() < RELEASE_TIME => when_released(|| open_flow(spec))?,
+            _ => open_flow(spec)?,
         };
         let core = self.least_loaded();
         self.cores[core]
@@ -69,39 +68,49 @@ impl Engine {
         Ok(FlowChange::Restarted)
     }
 
-    /// Puts what was opened in the place of the running flow, which has done without it so far.
+    /// Puts what was opened in the place of the running flow, which has done without it so far. Sockets of the input and
+    /// outputs that stay the same go on: nothing that waits in them is lost, and nobody who receives notices.
     fn replace(&mut self, spec: &FlowSpec, opened: Opened) -> Result<(), ControlError> {
-        let handle = &self.cores[self.flows[&spec.id].core];
-        let old = handle.remove_flow(&spec.id)?;
-        let (flow, old) = match (opened, old) {
-            (Opened::Whole(flow), old) => (flow, old),
-            (Opened::Outputs(outputs), old) => {
-                // The input goes on with the same socket, so that nothing that waits in it is lost.
-                let mut spare = old.and_then(|old| old.into_input().into_leg());
-                let input = open::input(&spec.id, &spec.input, &mut spare)?;
-                (Box::new(flow_of(spec, input, outputs)), None)
-            }
-        };
-        match handle.add_flow(flow) {
-            Ok(()) => {
-                if let Some(old) = old {
-                    close(*old);
-                }
-                Ok(())
-            }
-            Err(failed) => {
-                let old_spec = self.flows[&spec.id].spec.clone();
-                match (old, failed.brought) {
-                    (Some(old), _) => self.put_back(old_spec, || Ok(*old)),
-                    (None, brought) => {
-                        let mut spare = brought.and_then(|flow| flow.into_input().into_leg());
-                        let again = old_spec.clone();
-                        self.put_back(old_spec, || open_flow(&again, &mut spare));
-                    }
-                }
-                Err(failed.error)
+        let placed = &self.flows[&spec.id];
+        let (handle, old_spec) = (&self.cores[placed.core], placed.spec.clone());
+        let Opened {
+            receivers: mut spare,
+            mut outputs,
+        } = opened;
+        let mut set_aside = Vec::new();
+        if let Some(old) = handle.remove_flow(&spec.id)? {
+            let (input, old_outputs) = old.into_parts();
+            spare.extend(input.into_receivers());
+            if keeps_outputs(spec, &old_spec) {
+                outputs.extend(old_outputs);
+            } else {
+                set_aside = old_outputs;
             }
         }
+        let error = match assemble(spec, &mut spare, &mut outputs) {
+            Err(error) => error.into(),
+            Ok(flow) => match handle.add_flow(Box::new(flow)) {
+                Ok(()) => {
+                    close_all(spare);
+                    return Ok(());
+                }
+                Err(failed) => {
+                    if let Some(flow) = failed.brought {
+                        let (input, brought) = flow.into_parts();
+                        spare.extend(input.into_receivers());
+                        outputs.extend(brought);
+                    }
+                    failed.error
+                }
+            },
+        };
+        if !keeps_outputs(spec, &old_spec) {
+            outputs = set_aside;
+        }
+        let again = old_spec.clone();
+        self.put_back(old_spec, || assemble(&again, &mut spare, &mut outputs));
+        close_all(spare);
+        Err(error)
     }
 
     /// Closes the running flow, whose ports its successor wants, and starts that.
@@ -111,7 +120,7 @@ impl Engine {
         if let Some(old) = handle.remove_flow(&spec.id)? {
             close(*old);
         }
-        let started = when_released(|| open_flow(spec, &mut None))
+        let started = when_released(|| open_flow(spec))
             .map_err(ControlError::from)
             .and_then(|flow| {
                 handle
@@ -120,7 +129,7 @@ impl Engine {
             });
         if started.is_err() {
             let again = old_spec.clone();
-            self.put_back(old_spec, || when_released(|| open_flow(&again, &mut None)));
+            self.put_back(old_spec, || when_released(|| open_flow(&again)));
         }
         started
     }
@@ -250,8 +259,13 @@ const LOAD_STEP_BPS: u64 = 100_000_000;
 
 /// Closes what a flow holds.
 pub(super) fn close(flow: Flow) {
-    if let Some(leg) = flow.into_input().into_leg() {
-        leg.close();
+    let (input, _) = flow.into_parts();
+    close_all(input.into_receivers());
+}
+
+fn close_all(receivers: Vec<Receiver>) {
+    for receiver in receivers {
+        receiver.close();
     }
 }
 
@@ -262,29 +276,67 @@ fn removed_ids_of(change: &FlowChange) -> Vec<String> {
     }
 }
 
-/// What a restart can open before the running flow is touched.
-enum Opened {
-    /// All of the outputs; the input goes on with the socket that the running flow has.
-    Outputs(Vec<Output>),
-    Whole(Box<Flow>),
+/// What a restart opens before the running flow is touched.
+struct Opened {
+    receivers: Vec<Receiver>,
+    outputs: Vec<Output>,
 }
 
 /// Opens what `spec` needs and the running flow does not hold already.
 fn open_beside(spec: &FlowSpec, running: &FlowSpec) -> Result<Opened, OpenError> {
-    if receive_of(&spec.input).is_some() && receive_of(&spec.input) == receive_of(&running.input) {
-        let all: Vec<&OutputSpec> = spec.outputs.iter().collect();
-        open_outputs(spec, &all).map(Opened::Outputs)
-    } else {
-        open_flow(spec, &mut None).map(Box::new).map(Opened::Whole)
-    }
+    let keeps_outputs = keeps_outputs(spec, running);
+    let missing: Vec<&OutputSpec> = spec
+        .outputs
+        .iter()
+        .filter(|output| !keeps_outputs || running.output(&output.id) != Some(output))
+        .collect();
+    let outputs = open_outputs(spec, &missing)?;
+    let held = open::receive_specs(&running.input);
+    let mut missing = open::receive_specs(&spec.input);
+    missing.retain(|receive| !held.contains(receive));
+    let receivers = open::receivers(&spec.id, &missing, &mut Vec::new())?;
+    Ok(Opened { receivers, outputs })
 }
 
-fn open_flow(spec: &FlowSpec, spare: &mut Option<Leg>) -> Result<Flow, OpenError> {
-    // Outputs first: when one fails, the spare leg of the input is still there.
-    let all: Vec<&OutputSpec> = spec.outputs.iter().collect();
-    let outputs = open_outputs(spec, &all)?;
-    let input = open::input(&spec.id, &spec.input, spare)?;
-    Ok(flow_of(spec, input, outputs))
+/// Whether outputs that stay the same can go on: whether they wrap packets depends on the input.
+const fn keeps_outputs(spec: &FlowSpec, running: &FlowSpec) -> bool {
+    open::comes_as_rtp(&spec.input) == open::comes_as_rtp(&running.input)
+}
+
+fn open_flow(spec: &FlowSpec) -> Result<Flow, OpenError> {
+    assemble(spec, &mut Vec::new(), &mut Vec::new())
+}
+
+/// A flow from what is there, and for the rest newly opened. What fails leaves everything in `spare` and `ready`.
+fn assemble(
+    spec: &FlowSpec,
+    spare: &mut Vec<Receiver>,
+    ready: &mut Vec<Output>,
+) -> Result<Flow, OpenError> {
+    let mut outputs = Vec::with_capacity(spec.outputs.len());
+    for wanted in &spec.outputs {
+        let output = match ready.iter().position(|output| output.spec() == wanted) {
+            Some(index) => Ok(ready.swap_remove(index)),
+            None => open::output(&spec.id, &spec.input, wanted),
+        };
+        match output {
+            Ok(output) => outputs.push(output),
+            Err(error) => {
+                ready.append(&mut outputs);
+                return Err(error);
+            }
+        }
+    }
+    match open::input(&spec.id, &spec.input, spare) {
+        Ok(input) => {
+            outputs.iter_mut().for_each(Output::count_anew);
+            Ok(flow_of(spec, input, outputs))
+        }
+        Err(error) => {
+            ready.append(&mut outputs);
+            Err(error)
+        }
+    }
 }
 
 fn flow_of(spec: &FlowSpec, input: Input, outputs: Vec<Output>) -> Flow {
@@ -293,6 +345,7 @@ fn flow_of(spec: &FlowSpec, input: Input, outputs: Vec<Output>) -> Flow {
         input,
         outputs,
         Analysis::new(spec.media_analysis, tr07_mode(&spec.input)),
+        spec.bandwidth_limit,
         clock::monotonic_ns(),
         clock::unix_us(),
     )
@@ -309,29 +362,10 @@ fn open_outputs(spec: &FlowSpec, outputs: &[&OutputSpec]) -> Result<Vec<Output>,
         .collect()
 }
 
-/// What the input receives from the network, when it is switched on.
-fn receive_of(input: &InputSpec) -> Option<&ReceiveSpec> {
-    match input {
-        InputSpec::Rtp(rtp) => rtp.enabled.then_some(&rtp.receive),
-        InputSpec::Udp(udp) => Some(&udp.receive),
-        InputSpec::Test(_) => None,
-    }
-}
-
 /// Whether two forms of a flow bind a port of the same number, so that one may stand in the other's way.
 fn share_a_port(spec: &FlowSpec, other: &FlowSpec) -> bool {
-    let ports = |spec: &FlowSpec| -> Vec<u16> {
-        let receives = receive_of(&spec.input).map(|receive| receive.bind_addr.port());
-        let sends = spec.outputs.iter().map(|output| match &output.kind {
-            OutputKind::Rtp(rtp) => rtp.send.bind_addr.port(),
-            OutputKind::Udp(udp) => udp.send.bind_addr.port(),
-        });
-        receives.into_iter().chain(sends).collect()
-    };
-    let others = ports(other);
-    ports(spec)
-        .iter()
-        .any(|port| *port != 0 && others.contains(port))
+    let others = other.ports();
+    spec.ports().iter().any(|port| others.contains(port))
 }
 
 /// Tries again for a while when the address is in use.

@@ -1,0 +1,225 @@
+//! A network between an ST 2022-1 sender and a receiver that loses what a test says, and the answer on paper: which media
+//! packets the receiver can know.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::udp::{DATAGRAM_BYTES_MAX, sending};
+use crate::{address, wait};
+
+/// The three streams of ST 2022-1, in the order of their ports.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FecStream {
+    /// The media port P.
+    Media,
+    /// P + 2.
+    Column,
+    /// P + 4.
+    Row,
+}
+
+/// All of them.
+pub const STREAMS: [FecStream; 3] = [FecStream::Media, FecStream::Column, FecStream::Row];
+
+/// Whether packet `number` (from 0, of its stream) is lost.
+pub type Loses = fn(FecStream, u64) -> bool;
+
+/// A running network path.
+#[derive(Debug)]
+pub struct FecPath {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    carried: Mutex<Carried>,
+    stop: AtomicBool,
+}
+
+/// What a path has carried and lost.
+#[derive(Clone, Debug, Default)]
+pub struct Carried {
+    /// All media packets in the order in which they came to the path.
+    pub media: Vec<Vec<u8>>,
+    /// Of each, whether it was lost.
+    pub lost: Vec<bool>,
+    /// FEC packets that were not lost.
+    pub fec: Vec<Vec<u8>>,
+}
+
+impl FecPath {
+    /// A path that takes the three streams on `address` and sends them to `dest`, each from its port to the port of the
+    /// same meaning.
+    #[must_use]
+    pub fn start(address: SocketAddr, dest: SocketAddr, loses: Loses) -> Self {
+        let shared = Arc::new(Shared::default());
+        let threads = STREAMS
+            .into_iter()
+            .zip([0, 2, 4])
+            .map(|(stream, offset)| {
+                let at = |base: SocketAddr| SocketAddr::new(base.ip(), base.port() + offset);
+                let from = UdpSocket::bind(at(address))
+                    .unwrap_or_else(|error| panic!("cannot bind {}: {error}", at(address)));
+                from.set_read_timeout(Some(LOOK))
+                    .expect("a socket takes a timeout");
+                let onward = sending(address::own_ip().into(), at(dest))
+                    .unwrap_or_else(|error| panic!("cannot send to {}: {error}", at(dest)));
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || run(stream, &from, &onward, loses, &shared))
+            })
+            .collect();
+        Self {
+            address,
+            shared,
+            threads,
+        }
+    }
+
+    /// Where the sender sends its media to.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Media packets that have come to the path.
+    #[must_use]
+    pub fn media_count(&self) -> usize {
+        self.shared
+            .carried
+            .lock()
+            .expect("no holder panics")
+            .media
+            .len()
+    }
+
+    /// Waits until nothing has come for a while, stops, and returns what was carried.
+    #[must_use]
+    pub fn finish(mut self) -> Carried {
+        let mut count = 0;
+        wait::until_true("the stream has ended", Duration::from_secs(20), || {
+            let before = std::mem::replace(&mut count, self.media_count());
+            wait::pass(Duration::from_millis(400));
+            count > 0 && before == count && self.media_count() == count
+        });
+        self.shared.stop.store(true, Ordering::Release);
+        for thread in self.threads.drain(..) {
+            thread.join().expect("a path does not fail");
+        }
+        std::mem::take(&mut *self.shared.carried.lock().expect("no holder panics"))
+    }
+}
+
+impl Drop for FecPath {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+    }
+}
+
+const LOOK: Duration = Duration::from_millis(50);
+
+fn run(stream: FecStream, from: &UdpSocket, onward: &UdpSocket, loses: Loses, shared: &Shared) {
+    let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
+    let mut number = 0;
+    while !shared.stop.load(Ordering::Acquire) {
+        let Ok(bytes) = from.recv(&mut buffer) else {
+            continue;
+        };
+        let packet = &buffer[..bytes];
+        let is_lost = loses(stream, number);
+        number += 1;
+        {
+            let mut carried = shared.carried.lock().expect("no holder panics");
+            if stream == FecStream::Media {
+                carried.media.push(packet.to_vec());
+                carried.lost.push(is_lost);
+            } else if !is_lost {
+                carried.fec.push(packet.to_vec());
+            }
+        }
+        if !is_lost {
+            // Nobody listens before the receiver is up, which is a loss like any other.
+            let _sent = onward.send(packet);
+        }
+    }
+}
+
+impl Carried {
+    /// The media packets that a receiver can know: those that were not lost, and those that follow from them. In the order
+    /// in which they were sent.
+    ///
+    /// Worked out from the sequence numbers that each FEC packet says it covers (ST 2022-1 7.3: base, offset, NA) and
+    /// nothing else: a group with one packet missing gives that one, again and again until nothing new appears.
+    #[must_use]
+    pub fn knowable(&self) -> Vec<&[u8]> {
+        let numbers: BTreeMap<u16, usize> = self
+            .media
+            .iter()
+            .enumerate()
+            .map(|(index, packet)| (number_at(packet, 2), index))
+            .collect();
+        assert_eq!(
+            numbers.len(),
+            self.media.len(),
+            "the numbers do not wrap around"
+        );
+        let groups: Vec<Vec<usize>> = self
+            .fec
+            .iter()
+            .filter_map(|packet| {
+                let members = covered(packet).into_iter();
+                members
+                    .map(|number| numbers.get(&number).copied())
+                    .collect()
+            })
+            .collect();
+        let known = self.lost.iter().enumerate();
+        let mut known: BTreeSet<usize> = known
+            .filter(|(_, lost)| !**lost)
+            .map(|(index, _)| index)
+            .collect();
+        loop {
+            let found: Vec<usize> = groups
+                .iter()
+                .filter_map(|group| {
+                    let mut missing = group.iter().filter(|index| !known.contains(index));
+                    let first = missing.next()?;
+                    missing.next().is_none().then_some(*first)
+                })
+                .collect();
+            if found.is_empty() {
+                break;
+            }
+            known.extend(found);
+        }
+        known
+            .into_iter()
+            .map(|index| &self.media[index][..])
+            .collect()
+    }
+
+    /// How many media packets were lost.
+    #[must_use]
+    pub fn lost_count(&self) -> usize {
+        self.lost.iter().filter(|lost| **lost).count()
+    }
+}
+
+/// The media sequence numbers that an FEC packet covers.
+fn covered(packet: &[u8]) -> Vec<u16> {
+    // Behind the 12 bytes of RTP: SNBase in bytes 0 and 1, offset in byte 13, NA in byte 14.
+    let base = number_at(packet, 12);
+    let (offset, count) = (u16::from(packet[25]), u16::from(packet[26]));
+    (0..count)
+        .map(|index| base.wrapping_add(offset.wrapping_mul(index)))
+        .collect()
+}
+
+fn number_at(packet: &[u8], place: usize) -> u16 {
+    u16::from_be_bytes([packet[place], packet[place + 1]])
+}
