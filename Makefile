@@ -2,13 +2,14 @@
 # make build   the two binaries, optimised, in target/release
 # make run     both processes with the demo configuration, API on port 8080; Ctrl-C ends it
 # make test    all tests: units, end to end, documentation, and the shared memory under loom
+# make deb     the Debian package, in target/deb
 # make bench   micro-benchmarks, the throughput harness and the API harness; results in target/bench
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 CARGO ?= cargo
 
-.PHONY: bench build build-deps deps run test
+.PHONY: bench build build-deps deb deps run test
 
 build-deps:
 	@demo/deps.sh build
@@ -18,6 +19,11 @@ deps:
 
 build: build-deps
 	$(CARGO) build --release --locked -p bilbycast-dataplane -p bilbycast-controlplane
+
+deb: build-deps
+	$(CARGO) build --release --locked -p bilbycast-analyze -p bilbycast-controlplane -p bilbycast-dataplane \
+		-p bilbycast-packaging
+	@packaging/build-deb.sh target/release target/deb
 
 run: build
 	@demo/run.sh

@@ -9,8 +9,8 @@ nextest_version=0.9.151
 # A program that must be there, and the package that brings it.
 build_programs=(cc:gcc ld:binutils)
 test_programs=(
-    ffmpeg:ffmpeg ffprobe:ffmpeg ip:iproute2 tc:iproute2 unshare:util-linux mount:mount
-    promtool:prometheus python3:python3
+    chromium:chromium ffmpeg:ffmpeg ffprobe:ffmpeg ip:iproute2 tc:iproute2 unshare:util-linux mount:mount
+    promtool:prometheus python3:python3 systemd-analyze:systemd
 )
 
 # Runs the OpenAPI document against the real processes; lives in a folder of its own.

@@ -83,6 +83,7 @@ done
 if [ -n "$ready" ]; then
     cat <<TEXT
 bilbycast-edge is running.
+  look     http://127.0.0.1:$port/
   health   http://127.0.0.1:$port/health
   stats    http://127.0.0.1:$port/api/v1/stats
   config   http://127.0.0.1:$port/api/v1/config    (run/config.json)

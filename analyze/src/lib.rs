@@ -3,9 +3,11 @@
 //! * [`timeline`]: when each packet of a recording was sent, by the stream's own clock.
 //! * [`pcap`]: UDP payloads of a capture file.
 //! * [`report`]: what is printed, as text or JSON.
+//! * [`arguments`]: the command line.
 
 #![forbid(unsafe_code)]
 
+pub mod arguments;
 pub mod input;
 pub mod pcap;
 pub mod report;

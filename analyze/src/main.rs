@@ -3,34 +3,11 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bilbycast_analyze::arguments::Arguments;
 use bilbycast_analyze::{Options, Report, analyse};
 use clap::Parser;
-
-/// Analyses a recorded transport stream: TR 101 290, programmes, video, audio and data.
-///
-/// FILE is a transport stream (.ts) or a capture of UDP or RTP (classic pcap). Times are those of the stream's own program
-/// clock, so a file is judged as if it were sent at its own pace.
-#[derive(Debug, Parser)]
-#[command(name = "bilbycast-analyze", version)]
-struct Arguments {
-    /// Recording to analyse.
-    file: PathBuf,
-    /// JSON instead of text.
-    #[arg(long)]
-    json: bool,
-    /// UDP destination port within a capture; without it, that of the first datagram with transport stream.
-    #[arg(long)]
-    port: Option<u16>,
-    /// Bitrate in bits per second for a stream without a program clock; without it such a stream has no time.
-    #[arg(long)]
-    bitrate_bps: Option<u64>,
-    /// How long a video or audio PID may be absent, in milliseconds.
-    #[arg(long, default_value_t = 5000)]
-    pid_timeout_ms: u64,
-}
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -18,6 +18,8 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, Resource, Route, web
 
 use crate::auth::Auth;
 use crate::metrics::Metrics;
+use crate::nmos::connection_api::Connections;
+use crate::nmos::{self, Nmos};
 use crate::node::Node;
 use crate::tls::{self, Identity};
 use crate::ws::Streams;
@@ -25,11 +27,13 @@ use crate::ws::Streams;
 mod access_log;
 mod body;
 mod config;
+mod dashboard;
 mod envelope;
 mod events;
 mod flows;
 mod guard;
 mod health;
+mod history;
 mod metrics;
 mod openapi;
 mod outputs;
@@ -42,6 +46,12 @@ mod tests;
 mod token;
 mod unbuilt;
 mod ws;
+
+pub use dashboard::serve_monitor;
+
+pub(crate) use setup::is_foreign;
+
+pub(crate) use body::JsonBody;
 
 use body::BodyBudget;
 use envelope::ApiError;
@@ -81,6 +91,9 @@ fn start(
     let metrics = Metrics::new(Arc::clone(&node), Arc::clone(&streams));
     let metrics = web::Data::new(metrics);
     let auth = web::Data::new(Auth::new(node.config().server.auth.as_ref()));
+    let nmos = Nmos::start(&node, listener.local_addr()?, tls.is_some());
+    let connections = web::Data::from(Connections::start(&nmos));
+    let nmos = web::Data::from(nmos);
     let node = web::Data::from(node);
     let budget = web::Data::new(BodyBudget::default());
     let server = HttpServer::new(move || {
@@ -89,11 +102,14 @@ fn start(
             .app_data(web::Data::clone(&auth))
             .app_data(web::Data::clone(&budget))
             .app_data(web::Data::clone(&metrics))
+            .app_data(web::Data::clone(&nmos))
+            .app_data(web::Data::clone(&connections))
             .app_data(web::Data::clone(&streams))
             .configure(routes)
             // The last one comes first on the way of a request.
             .wrap(from_fn(guard::admit))
             .wrap(from_fn(panics::contain))
+            .wrap(from_fn(nmos::http::dress))
             .wrap(from_fn(metrics::count))
             .wrap(from_fn(access_log::record))
     });
@@ -180,11 +196,14 @@ fn routes(app: &mut web::ServiceConfig) {
         "/api/v1/config/reload",
         [(Method::POST, web::to(config::reload))],
     ))
+    .configure(dashboard::routes)
     .configure(events::routes)
+    .configure(history::routes)
     .configure(metrics::routes)
     .configure(ws::routes)
     .configure(openapi::routes)
     .configure(setup::routes)
+    .configure(nmos::routes)
     .configure(unbuilt::routes)
     .default_service(web::to(unknown_path));
 }
@@ -192,10 +211,28 @@ fn routes(app: &mut web::ServiceConfig) {
 /// A path, its methods, and 405 for all others. What answers GET answers HEAD, without its body; OPTIONS says what
 /// there is.
 fn resource<const N: usize>(path: &str, methods: [(Method, Route); N]) -> Resource {
+    resource_at(path, web::resource(path), methods)
+}
+
+/// The same at `path` with and without a slash at its end; `path` is as the API reference writes it.
+pub(crate) fn slashed<const N: usize>(path: &str, methods: [(Method, Route); N]) -> Resource {
+    let other = match path.strip_suffix('/') {
+        Some(bare) => bare.to_owned(),
+        None => format!("{path}/"),
+    };
+    resource_at(path, web::resource([path.to_owned(), other]), methods)
+}
+
+fn resource_at<const N: usize>(
+    path: &str,
+    mut resource: Resource,
+    methods: [(Method, Route); N],
+) -> Resource {
     let mut allowed = vec![Method::OPTIONS.to_string()];
     #[cfg(test)]
     tests::note(path, methods.iter().map(|(method, _)| method));
-    let mut resource = web::resource(path);
+    #[cfg(not(test))]
+    let _ = path;
     for (method, route) in methods {
         allowed.push(method.to_string());
         if method == Method::GET {

@@ -36,5 +36,7 @@ pub use parse::{
 };
 pub use ports::{Claim, PortConflict, Transport, check_ports};
 pub use raw::UnknownFields;
-pub use spec::flow_spec;
-pub use store::{FILE_BYTES_MAX, FileKind, Loaded, Prepared, SecretsProblem, Store, StoreError};
+pub use spec::{PATH_DIFFERENTIAL_MS_DEFAULT, flow_spec};
+pub use store::{
+    Companion, FILE_BYTES_MAX, FileKind, Loaded, Prepared, SecretsProblem, Store, StoreError,
+};

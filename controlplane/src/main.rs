@@ -4,82 +4,33 @@
 
 use std::any::Any;
 use std::io::{self, IsTerminal};
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::panic::PanicHookInfo;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bilbycast_shm_proto::paths;
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use controlplane::api;
+use controlplane::arguments::{Arguments, LogLevel};
 use controlplane::config::{AppConfig, Loaded, Store, StoreError};
 use controlplane::node::{DataPlanePaths, Node, place};
+use controlplane::service::{self, Inherited, Purpose};
 use controlplane::tls::{Identity, TlsError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-
-/// The control process of bilbycast-edge: REST API and configuration. Flows run on without it.
-#[derive(Debug, Parser)]
-#[command(name = "bilbycast-controlplane", version)]
-struct Arguments {
-    /// Configuration file
-    #[arg(short, long, value_name = "PATH", default_value = "./config.json")]
-    config: PathBuf,
-
-    /// Overrides server.listen_port; 0 lets the system choose
-    #[arg(short, long, value_name = "N")]
-    port: Option<u16>,
-
-    /// Overrides server.listen_addr
-    #[arg(short, long, value_name = "ADDR")]
-    bind: Option<IpAddr>,
-
-    /// Overrides monitor.listen_port
-    #[arg(long, value_name = "N")]
-    monitor_port: Option<u16>,
-
-    /// Least severe messages that are logged; RUST_LOG outranks it
-    #[arg(short, long, value_name = "L", value_enum, default_value_t = LogLevel::Info)]
-    log_level: LogLevel,
-
-    /// Control socket of the data plane [default: dataplane.sock in /run/bilbycast, or in a folder of this user]
-    #[arg(long, value_name = "PATH")]
-    control_socket: Option<PathBuf>,
-
-    /// Shared memory of the data plane [default: counters.shm in the same folder]
-    #[arg(long, value_name = "PATH")]
-    shm: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum LogLevel {
-    Trace,
-    Debug,
-    Info,
-    Warn,
-    Error,
-}
-
-impl LogLevel {
-    /// The filter when nobody wrote one: the HTTP server's own start messages are noise at `info`.
-    const fn filter(self) -> &'static str {
-        match self {
-            Self::Trace => "trace",
-            Self::Debug => "debug",
-            Self::Info => "info,actix_server=warn",
-            Self::Warn => "warn",
-            Self::Error => "error",
-        }
-    }
-}
 
 /// Why the process ends before it served anything, or while it did.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("the API cannot listen on {address}: {source}")]
     Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error("the monitor page cannot listen on {address}: {source}")]
+    ListenMonitor {
         address: SocketAddr,
         source: io::Error,
     },
@@ -137,6 +88,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 }
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
+    let mut inherited = Inherited::from_environment();
     let store = Store::new(arguments.config);
     let Loaded {
         config,
@@ -149,18 +101,36 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         None => None,
         Some(tls) => Some(Identity::load(tls)?),
     };
-    let address = SocketAddr::new(
+    let asked = SocketAddr::new(
         arguments.bind.unwrap_or(config.server.listen_addr),
         arguments.port.unwrap_or(config.server.listen_port),
     );
-    let listen = |source| Failure::Listen { address, source };
-    let listener = TcpListener::bind(address).map_err(listen)?;
+    let listen = |source| Failure::Listen {
+        address: asked,
+        source,
+    };
+    let activated = inherited.take(Purpose::Api);
+    let is_activated = activated.is_some();
+    let listener = match activated {
+        Some(listener) => listener,
+        None => TcpListener::bind(asked).map_err(listen)?,
+    };
     let address = listener.local_addr().map_err(listen)?;
+    if is_activated && address != asked {
+        tracing::warn!(
+            "the API is on {address}, where systemd listens for it, and not on {asked}: the unit \
+             bilbycast-controlplane.socket decides"
+        );
+    }
 
+    let monitor = monitor_listener(&config, arguments.monitor_port, &mut inherited)?;
     if must_save && let Err(error) = store.prepare(&config).and_then(|file| file.commit()) {
         tracing::warn!("the configuration was not saved: {error}");
     }
-    warn_of_what_is_missing(&config, address, arguments.monitor_port);
+    warn_of_what_is_missing(&config, address);
+    if config.monitor.is_none() && arguments.monitor_port.is_some() {
+        tracing::warn!("--monitor-port has no effect: the configuration has no section monitor");
+    }
 
     let folder = paths::default_folder();
     let data_plane = DataPlanePaths {
@@ -177,6 +147,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         listener,
         address,
         identity,
+        monitor,
     };
     let result = runtime.block_on(serve(config, store, data_plane, listening));
     // A thread that waits for a disk must not hold up the end.
@@ -189,6 +160,32 @@ struct Listening {
     listener: TcpListener,
     address: SocketAddr,
     identity: Option<Arc<Identity>>,
+    /// Where the page that only shows is served; absent when nobody asked for it.
+    monitor: Option<TcpListener>,
+}
+
+fn monitor_listener(
+    config: &AppConfig,
+    port: Option<u16>,
+    inherited: &mut Inherited,
+) -> Result<Option<TcpListener>, Failure> {
+    let Some(monitor) = &config.monitor else {
+        return Ok(None);
+    };
+    let address = SocketAddr::new(monitor.listen_addr, port.unwrap_or(monitor.listen_port));
+    let listener = match inherited.take(Purpose::Monitor) {
+        Some(listener) => listener,
+        None => TcpListener::bind(address)
+            .map_err(|source| Failure::ListenMonitor { address, source })?,
+    };
+    let address = listener.local_addr()?;
+    if !address.ip().is_loopback() && config.server.auth.as_ref().is_some_and(|auth| auth.enabled) {
+        tracing::warn!(
+            "SECURITY: the monitor page on {address} shows statistics and events to everyone who can reach it"
+        );
+    }
+    tracing::info!("monitor page on http://{address}");
+    Ok(Some(listener))
 }
 
 async fn serve(
@@ -201,6 +198,7 @@ async fn serve(
         listener,
         address,
         identity,
+        monitor,
     } = listening;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -209,9 +207,20 @@ async fn serve(
         None => (api::serve(node.clone(), listener)?, "http"),
         Some(identity) => (api::serve_tls(node.clone(), listener, &identity)?, "https"),
     };
+    let monitor = match monitor {
+        None => None,
+        Some(listener) => Some(api::serve_monitor(node.clone(), listener)?),
+    };
+    let monitor = monitor.map(|server| {
+        let handle = server.handle();
+        tokio::spawn(server);
+        handle
+    });
     let handle = server.handle();
     let mut server = tokio::spawn(server);
     tracing::info!("listening on {scheme}://{address}");
+    service::ready(&format!("listening on {scheme}://{address}"));
+    tokio::spawn(service::keep_telling());
 
     let name = tokio::select! {
         _ = interrupt.recv() => "SIGINT",
@@ -226,7 +235,14 @@ async fn serve(
         }
     };
     tracing::info!("{name}: ending; flows run on");
+    service::ending();
+    // Who has been accepted is served; who comes now waits in the listen queue, for the next process where systemd holds it.
+    handle.pause().await;
+    tokio::time::sleep(SETTLING).await;
     node.end_streams();
+    if let Some(monitor) = monitor {
+        monitor.stop(false).await;
+    }
     // Idle connections would keep a graceful stop waiting for its whole timeout.
     if tokio::time::timeout(GRACE, handle.stop(true))
         .await
@@ -238,7 +254,7 @@ async fn serve(
     Ok(())
 }
 
-fn warn_of_what_is_missing(config: &AppConfig, address: SocketAddr, monitor_port: Option<u16>) {
+fn warn_of_what_is_missing(config: &AppConfig, address: SocketAddr) {
     let has_auth = config.server.auth.as_ref().is_some_and(|auth| auth.enabled);
     if !address.ip().is_loopback() {
         if !has_auth {
@@ -255,9 +271,6 @@ fn warn_of_what_is_missing(config: &AppConfig, address: SocketAddr, monitor_port
     for section in config.not_acted_on() {
         tracing::warn!("{section} is kept, but this version does not act on it");
     }
-    if monitor_port.is_some() {
-        tracing::warn!("--monitor-port has no effect: this version has no status page");
-    }
 }
 
 /// Longest message of a panic that is logged, in bytes.
@@ -265,6 +278,9 @@ const PANIC_BYTES_MAX: usize = 1_024;
 
 /// One carries the link and the changes, the other goes on when the first is busy with a large document.
 const NODE_THREADS: usize = 2;
+
+/// How long connections that were just accepted have to say what they want.
+const SETTLING: Duration = Duration::from_millis(50);
 
 /// How long requests, and then a change that is under way, may take to end.
 const GRACE: Duration = Duration::from_millis(400);

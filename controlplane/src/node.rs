@@ -25,6 +25,7 @@ mod apply;
 mod document;
 mod error;
 mod flows;
+mod history;
 pub mod place;
 mod reconcile;
 mod ring;
@@ -33,6 +34,7 @@ mod setup;
 mod tell;
 
 pub use error::{FailedFlows, Fault, NodeError};
+pub use history::HISTORY_SECONDS_MAX;
 pub use runs::Runs;
 pub use setup::SetupOutcome;
 
@@ -195,7 +197,8 @@ impl Node {
         }
     }
 
-    fn runs(&self) -> Arc<Runs> {
+    /// What runs, as the data plane told last.
+    pub(crate) fn runs(&self) -> Arc<Runs> {
         Arc::clone(&self.runs.read().unwrap_or_else(PoisonError::into_inner))
     }
 

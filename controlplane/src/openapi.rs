@@ -12,8 +12,11 @@ use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, OpenApiBuilder};
 
 mod answers;
 mod config;
+mod connection;
+mod dashboard;
 mod endpoints;
 mod examples;
+mod nmos;
 mod operation;
 mod paths;
 mod shape;
@@ -51,7 +54,10 @@ fn document() -> OpenApi {
     let schemas = [
         answers::schemas(),
         config::schemas(),
+        connection::schemas(),
+        dashboard::schemas(),
         endpoints::schemas(),
+        nmos::schemas(),
         stats::schemas(),
     ];
     let components = schemas
@@ -79,7 +85,7 @@ const ABOUT: &str = "REST API of bilbycast-edge. Answers are {\"success\": true,
     server.auth is enabled; without it everybody acts as admin. All paths answer OPTIONS, and those \
     with GET answer HEAD. Unknown fields of a configuration are ignored with a warning in the log.";
 
-const TAGS: [(&str, &str); 8] = [
+const TAGS: [(&str, &str); 10] = [
     ("flows", "Flows: one input, any number of outputs."),
     ("outputs", "Outputs of a flow."),
     ("stats", "Statistics."),
@@ -88,4 +94,6 @@ const TAGS: [(&str, &str); 8] = [
     ("auth", "Tokens."),
     ("setup", "First configuration of a node."),
     ("document", "This document."),
+    ("dashboard", "The page for the people on shift."),
+    ("nmos", "AMWA NMOS: IS-04 v1.3 and IS-05 v1.1."),
 ];

@@ -9,6 +9,7 @@
 //! * [`flow`]: the flow graph on one core: input, outputs, what they count.
 //! * [`core`]: one executor: its flows, its mailbox, its publishing.
 //! * [`control`]: the control socket, and who runs where.
+//! * [`check`]: what of the host would hurt packets.
 //!
 //! What it needs of the host: io_uring allowed (`kernel.io_uring_disabled=0`), 512 KiB of locked memory for each core
 //! (`LimitMEMLOCK`), and for the best latency CAP_SYS_NICE, and CAP_NET_ADMIN for socket buffers beyond
@@ -16,6 +17,8 @@
 
 #![deny(unsafe_code)]
 
+pub mod arguments;
+pub mod check;
 pub mod control;
 pub mod core;
 pub mod flow;

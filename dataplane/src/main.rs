@@ -1,50 +1,31 @@
 //! `bilbycast-dataplane`: carries packets until it is told to end.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::panic;
-use std::path::PathBuf;
 use std::process::{self, ExitCode};
 use std::time::Duration;
 
 use bilbycast_shm_proto::paths;
 use clap::Parser;
+use dataplane::arguments::Arguments;
+use dataplane::check::{self, Host, ThisHost};
 use dataplane::control::start::{self, Config};
 use dataplane::net::cores::{CoreList, CoreListError};
 use tracing_subscriber::EnvFilter;
 
-/// The packet process of bilbycast-edge.
-///
-/// It runs flows that a control plane describes over the control socket, and goes on with them whatever the control
-/// plane does. RUST_LOG sets what is logged (default: info).
-#[derive(Debug, Parser)]
-#[command(name = "bilbycast-dataplane", version)]
-struct Arguments {
-    /// Control socket [default: dataplane.sock in /run/bilbycast when writable, else in a folder of the user's own]
-    #[arg(long, value_name = "PATH")]
-    control_socket: Option<PathBuf>,
-
-    /// Shared memory with counters, history and events [default: counters.shm beside the default control socket]
-    #[arg(long, value_name = "PATH")]
-    shm: Option<PathBuf>,
-
-    /// CPUs that carry packets, such as 1-3,6 [default: all but the first]
-    #[arg(long, value_name = "LIST")]
-    cores: Option<CoreList>,
-
-    /// Longest time in microseconds that a datagram of a busy flow waits before it is picked up, 50 to 10000
-    #[arg(long, value_name = "US", default_value_t = 500, value_parser = clap::value_parser!(u32).range(50..=10_000))]
-    tick_us: u32,
-}
-
 fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.check {
+        return check_host(arguments);
+    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
         .init();
     end_on_panic();
-    let started = config(Arguments::parse())
+    let started = config(arguments)
         .map_err(|error| error.to_string())
         .and_then(|config| start::run(&config).map_err(|error| error.to_string()));
     match started {
@@ -53,6 +34,36 @@ fn main() -> ExitCode {
             tracing::error!("{message}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Prints what was found; the worst of it is the exit code.
+fn check_host(arguments: Arguments) -> ExitCode {
+    let available = match CoreList::usable() {
+        Ok(available) => available,
+        Err(error) => {
+            eprintln!("bilbycast-dataplane: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let host = Host::this(available, arguments.cores);
+    let probe = ThisHost {
+        ring_on: host.spare_cpu(),
+    };
+    let report = check::check(&host, &probe);
+    let mut out = io::stdout().lock();
+    let written = if arguments.json {
+        writeln!(out, "{:#}", report.to_json())
+    } else {
+        write!(out, "{report}")
+    };
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("bilbycast-dataplane: {error}");
+            ExitCode::FAILURE
+        }
+        // Whoever closes a pipe has seen enough.
+        _ => ExitCode::from(report.state().exit_code()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! It alone knows glommio, socket2, nix and libc. Packets move in batches: [`receive`] fills a core's
 //! [`memory::PacketMemory`] by `recvmmsg`, [`send`] empties it by `sendmmsg`; both let the kernel coalesce.
 
+pub mod card;
 pub mod clock;
 pub mod cores;
 pub mod executor;

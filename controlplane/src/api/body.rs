@@ -19,9 +19,9 @@ pub(super) const BODY_BYTES_MAX: usize = 8 << 20;
 
 /// A body that was JSON. It counts against the budget until it is dropped.
 #[derive(Debug)]
-pub(super) struct JsonBody {
+pub(crate) struct JsonBody {
     /// What it says.
-    pub(super) value: Value,
+    pub(crate) value: Value,
     _budget: Vec<OwnedSemaphorePermit>,
 }
 

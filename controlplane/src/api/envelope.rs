@@ -44,7 +44,7 @@ pub(super) fn failure(status: StatusCode, error: &str) -> HttpResponse {
 /// An error as HTTP says it.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub(super) struct ApiError {
+pub(crate) struct ApiError {
     status: StatusCode,
     message: String,
 }

@@ -107,7 +107,12 @@ fn class(method: &Method, path: &str, openness: Openness) -> Class {
         _ if is_below("/setup") => Class::Public,
         // The page alone, for browsers open it without a token; the document that it shows needs one.
         _ if is_below("/api/v1/docs") && is_read => Class::Public,
+        // The same for the dashboard.
+        "/" if is_read => Class::Public,
+        _ if is_below("/dashboard") && is_read => Class::Public,
         _ if is_below("/x-nmos") && openness.nmos => Class::Public,
+        // A browser asks so whether it may send a token, and sends none.
+        _ if is_below("/x-nmos") && *method == Method::OPTIONS => Class::Public,
         _ if is_below("/x-nmos") && is_read => Class::AnyRole,
         _ if is_below("/api/v1") && is_read => Class::AnyRole,
         _ => Class::Admin,
@@ -239,6 +244,12 @@ mod tests {
                 Class::Public,
                 Class::Admin,
             ),
+            (
+                Method::OPTIONS,
+                "/x-nmos/connection/v1.1/x",
+                Class::Public,
+                Class::Public,
+            ),
             (Method::GET, "/api/v1/flows", Class::AnyRole, Class::AnyRole),
             (
                 Method::HEAD,
@@ -261,7 +272,16 @@ mod tests {
                 Class::Admin,
             ),
             (Method::PATCH, "/api/v1/flows/a", Class::Admin, Class::Admin),
-            (Method::GET, "/", Class::Admin, Class::Admin),
+            (Method::GET, "/", Class::Public, Class::Public),
+            (Method::POST, "/", Class::Admin, Class::Admin),
+            (
+                Method::GET,
+                "/dashboard/main.js",
+                Class::Public,
+                Class::Public,
+            ),
+            (Method::PUT, "/dashboard/x", Class::Admin, Class::Admin),
+            (Method::GET, "/dashboardx", Class::Admin, Class::Admin),
             (Method::GET, "/api/v2/flows", Class::Admin, Class::Admin),
             (Method::GET, "/api/v1x", Class::Admin, Class::Admin),
             (Method::GET, "/healthy", Class::Admin, Class::Admin),

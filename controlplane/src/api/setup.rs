@@ -125,7 +125,7 @@ fn disabled() -> ApiError {
 }
 
 /// Whether a browser says that the request comes from a page that is not this node's.
-fn is_foreign(request: &HttpRequest) -> bool {
+pub(crate) fn is_foreign(request: &HttpRequest) -> bool {
     let header = |name| request.headers().get(name);
     // Fetch metadata, which no page can forge. Browsers send it over HTTPS and to the machine itself.
     if let Some(site) = header(header::HeaderName::from_static("sec-fetch-site")) {

@@ -21,7 +21,7 @@ struct FlowPath {
 }
 
 /// The paths of the contract's endpoint summary, their methods, and whose they are.
-pub(super) const ROUTES: [(&str, &[Method], Group); 28] = [
+pub(super) const ROUTES: [(&str, &[Method], Group); 6] = [
     (
         "/api/v1/flows/{flow_id}/whip",
         &[Method::POST],
@@ -52,91 +52,11 @@ pub(super) const ROUTES: [(&str, &[Method], Group); 28] = [
         &[Method::DELETE, Method::GET],
         Group::Tunnels,
     ),
-    ("/x-nmos/node/v1.3/", &[Method::GET], Group::Nmos),
-    ("/x-nmos/node/v1.3/self", &[Method::GET], Group::Nmos),
-    ("/x-nmos/node/v1.3/devices/", &[Method::GET], Group::Nmos),
-    (
-        "/x-nmos/node/v1.3/devices/{id}",
-        &[Method::GET],
-        Group::Nmos,
-    ),
-    ("/x-nmos/node/v1.3/sources/", &[Method::GET], Group::Nmos),
-    (
-        "/x-nmos/node/v1.3/sources/{id}",
-        &[Method::GET],
-        Group::Nmos,
-    ),
-    ("/x-nmos/node/v1.3/flows/", &[Method::GET], Group::Nmos),
-    ("/x-nmos/node/v1.3/flows/{id}", &[Method::GET], Group::Nmos),
-    ("/x-nmos/node/v1.3/senders/", &[Method::GET], Group::Nmos),
-    (
-        "/x-nmos/node/v1.3/senders/{id}",
-        &[Method::GET],
-        Group::Nmos,
-    ),
-    ("/x-nmos/node/v1.3/receivers/", &[Method::GET], Group::Nmos),
-    (
-        "/x-nmos/node/v1.3/receivers/{id}",
-        &[Method::GET],
-        Group::Nmos,
-    ),
-    (
-        "/x-nmos/connection/v1.1/single/senders/",
-        &[Method::GET],
-        Group::Nmos,
-    ),
-    (
-        "/x-nmos/connection/v1.1/single/senders/{id}/staged",
-        &[Method::GET, Method::PATCH],
-        Group::Nmos,
-    ),
-    (
-        "/x-nmos/connection/v1.1/single/senders/{id}/active",
-        &[Method::GET],
-        Group::Nmos,
-    ),
-    (
-        "/x-nmos/connection/v1.1/single/senders/{id}/transporttype",
-        &[Method::GET],
-        Group::Nmos,
-    ),
-    (
-        "/x-nmos/connection/v1.1/single/senders/{id}/constraints",
-        &[Method::GET],
-        Group::Nmos,
-    ),
-    (
-        "/x-nmos/connection/v1.1/single/receivers/",
-        &[Method::GET],
-        Group::Nmos,
-    ),
-    (
-        "/x-nmos/connection/v1.1/single/receivers/{id}/staged",
-        &[Method::GET, Method::PATCH],
-        Group::Nmos,
-    ),
-    (
-        "/x-nmos/connection/v1.1/single/receivers/{id}/active",
-        &[Method::GET],
-        Group::Nmos,
-    ),
-    (
-        "/x-nmos/connection/v1.1/single/receivers/{id}/transporttype",
-        &[Method::GET],
-        Group::Nmos,
-    ),
-    (
-        "/x-nmos/connection/v1.1/single/receivers/{id}/constraints",
-        &[Method::GET],
-        Group::Nmos,
-    ),
 ];
 
 /// Which part of the product a route belongs to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Group {
-    /// IS-04 and IS-05.
-    Nmos,
     /// IP tunnels.
     Tunnels,
     /// WHIP and WHEP.
@@ -146,7 +66,6 @@ pub(super) enum Group {
 pub(super) fn routes(app: &mut web::ServiceConfig) {
     for (path, methods, group) in ROUTES {
         let route = || match group {
-            Group::Nmos => web::to(nmos),
             Group::Tunnels => web::to(tunnels),
             Group::WebRtc => web::to(webrtc),
         };
@@ -176,12 +95,5 @@ async fn webrtc(
     Err(ApiError::new(
         StatusCode::NOT_IMPLEMENTED,
         "this version of bilbycast-edge does not serve WHIP and WHEP".to_owned(),
-    ))
-}
-
-async fn nmos() -> Result<HttpResponse, ApiError> {
-    Err(ApiError::new(
-        StatusCode::NOT_IMPLEMENTED,
-        "this version of bilbycast-edge does not serve NMOS".to_owned(),
     ))
 }

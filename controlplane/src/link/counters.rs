@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bilbycast_shm_proto::control::BootId;
+use bilbycast_shm_proto::counters::HistoryRecord;
 use bilbycast_shm_proto::detail::StreamDetail;
 use bilbycast_shm_proto::shm::{CoreSnapshot, FlowSnapshot, OutputSnapshot, ShmReader};
 
@@ -32,7 +33,7 @@ type Details = HashMap<String, (u64, StreamDetail)>;
 
 #[derive(Debug, Default)]
 struct Inner {
-    reader: Option<ShmReader>,
+    reader: Option<Arc<ShmReader>>,
     details: Arc<Details>,
     details_taken: Option<Instant>,
     cached: Option<Cached>,
@@ -76,6 +77,26 @@ impl Counters {
             snapshot: Arc::clone(&snapshot),
         });
         snapshot
+    }
+
+    /// The seconds of a flow in this run of the data plane that ended after `since_unix_us`, oldest first; none when the
+    /// shared memory cannot be read.
+    #[must_use]
+    pub fn history(
+        &self,
+        boot_id: BootId,
+        flow_id: &str,
+        since_unix_us: u64,
+    ) -> Vec<HistoryRecord> {
+        // Opens the shared memory when nobody has yet.
+        let _snapshot = self.snapshot(boot_id);
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let reader = inner.reader.clone();
+        drop(inner);
+        match reader {
+            Some(reader) if reader.boot_id() == boot_id => reader.history(flow_id, since_unix_us),
+            _ => Vec::new(),
+        }
     }
 
     /// Makes the next reader look again: something was started or stopped.
@@ -138,7 +159,7 @@ impl Inner {
             self.details_taken = None;
             let problem = match ShmReader::open(path) {
                 Ok(reader) if reader.boot_id() == boot_id => {
-                    self.reader = Some(reader);
+                    self.reader = Some(Arc::new(reader));
                     String::new()
                 }
                 Ok(_) => format!(

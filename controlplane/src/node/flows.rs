@@ -1,5 +1,7 @@
 //! Creating, replacing and deleting flows and their outputs.
 
+mod activate;
+
 use std::sync::Arc;
 
 use bilbycast_shm_proto::model::OUTPUTS_PER_FLOW_MAX;

@@ -163,12 +163,15 @@ fn nmos_asks_for_a_token_when_it_is_told_to() {
     let edge = ControlPlane::start(folder);
     let line = "GET /x-nmos/node/v1.3/self";
     let answer = ask(edge.address(), line, &[], "");
-    assert_unauthorized(&answer, "missing Authorization header", line);
+    let error = |code: u16, error: &str| (code, json!({"code": code, "error": error, "debug": null}));
+    assert_eq!(answer.parts(), error(401, "missing Authorization header"));
+    assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     let answer = call(&edge, line, &monitor(&edge), "");
     assert!(![401, 403].contains(&answer.status), "{answer:?}");
     let line = "PATCH /x-nmos/connection/v1.1/single/senders/a/staged";
     let answer = call(&edge, line, &monitor(&edge), "{}");
-    assert_eq!(answer.parts(), failure(403, "admin role required"));
+    assert_eq!(answer.parts(), error(403, "admin role required"));
 }
 
 #[test]

@@ -196,6 +196,34 @@ fn answers_are_as_the_document_says() {
     ] {
         document.check("get", path, &edge.get(path));
     }
+    let api = "/x-nmos/node/v1.3";
+    for kind in [
+        "self",
+        "devices/",
+        "sources/",
+        "flows/",
+        "senders/",
+        "receivers/",
+    ] {
+        let path = format!("{api}/{kind}");
+        let answer = edge.get(&path);
+        document.check("get", &path, &answer);
+        if let Some(id) = answer.1[0]["id"].as_str() {
+            document.check(
+                "get",
+                &format!("{path}{{id}}"),
+                &edge.get(&format!("{path}{id}")),
+            );
+            document.check(
+                "get",
+                &format!("{path}{{id}}"),
+                &edge.get(&format!("{path}x")),
+            );
+        }
+    }
+    for path in ["/x-nmos", "/x-nmos/node", "/x-nmos/node/v1.3/"] {
+        document.check("get", path, &edge.get(path));
+    }
     document.check("get", one, &edge.get("/api/v1/flows/a"));
     document.check("get", one, &edge.get("/api/v1/flows/b"));
     document.check(
@@ -340,6 +368,7 @@ fn other_methods_than_those_of_the_document_are_refused() {
             .map(String::as_str)
             .collect();
         let path = path.replace("{flow_id}", "x").replace("{output_id}", "y");
+        let path = path.replace("{id}", "z");
         if !known.contains("delete") {
             assert_eq!(edge.delete(&path).0, 405, "DELETE {path}");
         }

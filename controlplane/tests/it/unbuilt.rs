@@ -41,21 +41,3 @@ fn webrtc_answers_in_the_envelope() {
         assert_eq!(unknown, failure(404, "Flow 'b c' not found"));
     }
 }
-
-#[test]
-fn nmos_answers_in_the_envelope() {
-    let (edge, _data_plane) = edge();
-    let error = "this version of bilbycast-edge does not serve NMOS";
-    for path in [
-        "/x-nmos/node/v1.3/",
-        "/x-nmos/node/v1.3/self",
-        "/x-nmos/node/v1.3/devices/",
-        "/x-nmos/node/v1.3/receivers/1",
-        "/x-nmos/connection/v1.1/single/senders/",
-        "/x-nmos/connection/v1.1/single/senders/1/staged",
-        "/x-nmos/connection/v1.1/single/receivers/1/constraints",
-    ] {
-        assert_eq!(edge.get(path), failure(501, error), "{path}");
-    }
-    assert_eq!(edge.post("/x-nmos/node/v1.3/self", &json!({})).0, 405);
-}

@@ -7,6 +7,7 @@ use bilbycast_shm_proto::control::ServerMessage;
 use bilbycast_shm_proto::event::{Category, Event, Severity};
 use bilbycast_shm_proto::shm::ControlWriter;
 
+use crate::check::Finding;
 use crate::net::clock;
 
 /// Where the control side tells what happened.
@@ -33,19 +34,34 @@ impl Events {
 
     /// Tells something about a flow: to the log, into the shared memory and to every client.
     pub fn flow(&self, severity: Severity, flow_id: &str, message: String) {
-        match severity {
-            Severity::Info => tracing::info!("{message}"),
-            Severity::Warning | Severity::Critical => tracing::warn!("{message}"),
-        }
-        let event = Event {
+        self.tell(&Event {
             timestamp_us: clock::unix_us(),
             severity,
             category: Category::Flow,
             message,
             flow_id: Some(flow_id.to_owned()),
             details: None,
-        };
-        lock(&self.writer).push_event(&event);
+        });
+    }
+
+    /// Tells a finding about the host that would hurt packets, likewise.
+    pub fn host(&self, finding: &Finding) {
+        self.tell(&Event {
+            timestamp_us: clock::unix_us(),
+            severity: Severity::Warning,
+            category: Category::SystemResources,
+            message: format!("host: {}: {}; {}", finding.name, finding.value, finding.why),
+            flow_id: None,
+            details: Some(finding.to_json()),
+        });
+    }
+
+    fn tell(&self, event: &Event) {
+        match event.severity {
+            Severity::Info => tracing::info!("{}", event.message),
+            Severity::Warning | Severity::Critical => tracing::warn!("{}", event.message),
+        }
+        lock(&self.writer).push_event(event);
         // A client whose queue is full misses this one on the socket and finds it in the shared memory.
         lock(&self.clients).retain(|client| {
             let sent = client.try_send(ServerMessage::Event(event.clone()));

@@ -8,12 +8,14 @@ use std::thread;
 use std::time::Duration;
 
 use bilbycast_shm_proto::control::{BootId, PROTOCOL_VERSION, Welcome};
-use bilbycast_shm_proto::shm::{self, CreateError};
+use bilbycast_shm_proto::shm::{self, CreateError, ShmError};
 
 use super::engine::{CoreHandle, Engine};
 use super::events::Events;
 use super::open::random;
 use super::server::Server;
+use super::supervisor::{self, Supervisor};
+use crate::check::{self, Host, ThisHost};
 use crate::core::{self, CoreConfig, CoreLoad};
 use crate::net::cores::CoreList;
 use crate::net::executor::{self, CoreThread};
@@ -66,6 +68,9 @@ pub enum StartError {
     /// The shared memory cannot be made.
     #[error("--shm: {0}")]
     Shm(#[from] CreateError),
+    /// The shared memory cannot be read back.
+    #[error("--shm: {0}")]
+    ShmRead(#[from] ShmError),
     /// A thread cannot be started.
     #[error("no thread: {0}")]
     Thread(#[source] io::Error),
@@ -91,6 +96,8 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         .ok_or_else(|| StartError::AlreadyRunning {
             path: config.control_socket.clone(),
         })?;
+    // Before this thread is kept off the packet cores.
+    let available = CoreList::usable();
     let boot_id = BootId(random());
     let cpus = config.cores.cpus();
     let (control_writer, core_writers) =
@@ -121,6 +128,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         handles.push(CoreHandle::new(cpu, sender, load));
     }
 
+    let mut supervisor = Supervisor::new(&config.shm, cpus.len())?;
     let events = Arc::new(Events::new(control_writer));
     events.heartbeat();
     let engine = Arc::new(Mutex::new(Engine::new(handles, Arc::clone(&events))));
@@ -142,11 +150,23 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         .name("control-socket".to_owned())
         .spawn(move || server.serve(&listener))
         .map_err(StartError::Thread)?;
+    if let Ok(available) = available {
+        let events = Arc::clone(&events);
+        let host = Host::this(available, Some(config.cores.clone()));
+        thread::Builder::new()
+            .name("host-check".to_owned())
+            .spawn(move || {
+                let report = check::check(&host, &ThisHost { ring_on: None });
+                report.wrong().for_each(|finding| events.host(finding));
+            })
+            .map_err(StartError::Thread)?;
+    }
     thread::Builder::new()
         .name("heartbeat".to_owned())
         .spawn(move || {
             for round in 1_u32.. {
                 events.heartbeat();
+                supervisor.round(clock::monotonic_ns());
                 if round.is_multiple_of(ROUNDS_BETWEEN_WAKES) {
                     wakers.iter().for_each(Waker::wake);
                 }
@@ -169,6 +189,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
 
     let signal = termination.wait();
     tracing::info!("{signal}: flows stop");
+    supervisor::ending();
     end(&engine, threads);
     // A name that is gone already is what is wanted.
     let _ = fs::remove_file(&config.control_socket);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::fs;
 use std::str::FromStr;
 
 use nix::sched::{CpuSet, sched_setaffinity};
@@ -65,24 +66,60 @@ impl CoreList {
     ///
     /// [`CoreListError::Unknown`].
     pub fn default_of_host() -> Result<Self, CoreListError> {
-        let Self(mut cpus) = Self::available()?;
+        Self::available().map(Self::all_but_first)
+    }
+
+    /// The list without its first CPU; the list itself when there is just one.
+    #[must_use]
+    pub fn all_but_first(self) -> Self {
+        let Self(mut cpus) = self;
         if cpus.len() > 1 {
             cpus.remove(0);
         }
-        Ok(Self(cpus))
+        Self(cpus)
     }
 
-    /// The same list when this process may use all of it.
+    /// The same list when packets may be given to all of it.
     ///
     /// # Errors
     ///
     /// [`CoreListError::NotAvailable`] names the first CPU that it may not use.
     pub fn checked(self) -> Result<Self, CoreListError> {
-        let available = Self::available()?;
+        self.within(&Self::usable()?)
+    }
+
+    /// The CPUs that packets may be given to: those of this process, and those that the kernel's command line isolates. A
+    /// program is kept off the latter until it asks for one by its number, so they are not among [`Self::available`].
+    ///
+    /// # Errors
+    ///
+    /// [`CoreListError::Unknown`].
+    pub fn usable() -> Result<Self, CoreListError> {
+        let isolated = fs::read_to_string("/sys/devices/system/cpu/isolated").unwrap_or_default();
+        Ok(Self::available()?.with(isolated.trim()))
+    }
+
+    /// The list with the CPUs of another one in the notation of the kernel; itself when that is no list.
+    fn with(self, others: &str) -> Self {
+        let others: Option<Self> = others.parse().ok();
+        let all: BTreeSet<u32> = self
+            .0
+            .into_iter()
+            .chain(others.into_iter().flat_map(|others| others.0))
+            .collect();
+        Self(all.into_iter().collect())
+    }
+
+    /// The same list when all of it is in `available`.
+    ///
+    /// # Errors
+    ///
+    /// [`CoreListError::NotAvailable`] names the first CPU that is not.
+    pub fn within(self, available: &Self) -> Result<Self, CoreListError> {
         match self.0.iter().find(|cpu| !available.0.contains(cpu)) {
             Some(cpu) => Err(CoreListError::NotAvailable {
                 cpu: *cpu,
-                available,
+                available: available.clone(),
             }),
             None => Ok(self),
         }
@@ -148,6 +185,16 @@ mod tests {
         let list: CoreList = "3, 0-1,3".parse().unwrap();
         assert_eq!(list.cpus(), [0, 1, 3]);
         assert_eq!(list.to_string(), "0,1,3");
+    }
+
+    #[test]
+    fn isolated_cpus_may_be_used_too() {
+        let available: CoreList = "0-1".parse().unwrap();
+        let with = |isolated| available.clone().with(isolated).to_string();
+        assert_eq!(with("2-3"), "0,1,2,3");
+        assert_eq!(with("1-2"), "0,1,2");
+        assert_eq!(with(""), "0,1");
+        assert_eq!(with("(null)"), "0,1");
     }
 
     #[test]

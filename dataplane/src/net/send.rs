@@ -90,6 +90,21 @@ pub struct Sent {
     pub error: Option<i32>,
 }
 
+impl Sent {
+    /// What became of the same datagrams on two legs: what one of them carried is not lost.
+    #[must_use]
+    pub fn of_legs(self, other: Self) -> Self {
+        Self {
+            packets: self.packets.max(other.packets),
+            bytes: self.bytes.max(other.bytes),
+            dropped: self.dropped.min(other.dropped),
+            calls: self.calls + other.calls,
+            errors: self.errors + other.errors,
+            error: other.error.or(self.error),
+        }
+    }
+}
+
 /// One datagram, or a train of datagrams of one size.
 #[derive(Clone, Copy, Debug)]
 struct Message {

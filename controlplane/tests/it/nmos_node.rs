@@ -1,0 +1,784 @@
+//! The NMOS Node API (IS-04 v1.3), and what all NMOS APIs have in common over HTTP.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bilbycast_shm_proto::detail::{StreamDetail, VideoDetail};
+use jsonschema::Validator;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::fake::FakeDataPlane;
+use crate::harness::{ControlPlane, Folder, disabled, document, flow, output, wait_until};
+use crate::wire::{Answer, ask};
+
+const API: &str = "/x-nmos/node/v1.3";
+const KINDS: [&str; 5] = ["devices", "sources", "flows", "senders", "receivers"];
+
+fn edge(flows: &[Value]) -> (ControlPlane, FakeDataPlane) {
+    edge_of(&document(flows))
+}
+
+fn edge_of(document: &Value) -> (ControlPlane, FakeDataPlane) {
+    let folder = Folder::new();
+    let data_plane = FakeDataPlane::start(folder.path(), 1);
+    folder.write_document(document);
+    let edge = ControlPlane::start(folder);
+    edge.wait_for_data_plane("connected");
+    (edge, data_plane)
+}
+
+/// RTP in and out, one leg.
+fn rtp_flow(id: &str, port: u16) -> Value {
+    json!({
+        "id": id,
+        "name": format!("Flow {id}"),
+        "enabled": true,
+        "input": {"type": "rtp", "bind_addr": format!("127.0.0.1:{port}")},
+        "outputs": [{"type": "rtp", "id": "out", "name": "Out", "payload_type": 96,
+            "dest_addr": format!("127.0.0.1:{}", port + 10_000)}],
+    })
+}
+
+/// One flow of each kind.
+fn all_kinds() -> Vec<Value> {
+    let mut two_legs = rtp_flow("two-legs", 5_002);
+    two_legs["input"]["redundancy"] = json!({"bind_addr": "127.0.0.2:5002"});
+    two_legs["input"]["fec_decode"] = json!({"columns": 5, "rows": 5});
+    two_legs["input"]["max_bitrate_mbps"] = json!(12.5);
+    two_legs["outputs"][0]["redundancy"] = json!({"dest_addr": "127.0.0.2:15002"});
+    two_legs["outputs"][0]["fec_encode"] = json!({"columns": 5, "rows": 5});
+    let mut srt = disabled(flow("srt", 5_004));
+    srt["input"] = json!({"type": "srt", "mode": "listener", "local_addr": "127.0.0.1:9000",
+        "redundancy": {"mode": "listener", "local_addr": "127.0.0.1:9001"}});
+    srt["outputs"][0] = json!({"type": "srt", "id": "o", "name": "O", "mode": "caller",
+        "local_addr": "0.0.0.0:0", "remote_addr": "127.0.0.1:9002"});
+    let mut group = rtp_flow("group:a/b", 5_006);
+    group["input"]["bind_addr"] = json!("239.1.1.1:5006");
+    group["input"]["interface_addr"] = json!("127.0.0.1");
+    group["outputs"][0]["dest_addr"] = json!("239.1.1.2:5006");
+    group["outputs"][0]["interface_addr"] = json!("127.0.0.1");
+    let mut rtmp = disabled(flow("rtmp", 5_008));
+    rtmp["input"] = json!({"type": "rtmp", "listen_addr": "127.0.0.1:1935"});
+    rtmp["outputs"][0] = json!({"type": "rtmp", "id": "o", "name": "O", "stream_key": "k",
+        "dest_url": "rtmp://example.com/live"});
+    let mut test = flow("test", 5_010);
+    test["input"] = json!({"type": "test"});
+    vec![rtp_flow("plain", 5_000), two_legs, srt, group, rtmp, test]
+}
+
+/// AMWA's schemas of IS-04; `None`, with the reason printed, when they are not there.
+fn schemas() -> Option<PathBuf> {
+    let schemas = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/nmos-schemas");
+    let schemas = schemas.join("is-04-v1.3");
+    if schemas.join("node.json").is_file() {
+        return Some(schemas);
+    }
+    println!("skipped: there are no schemas at {}", schemas.display());
+    None
+}
+
+/// A schema with those that it refers to put in.
+fn schema(folder: &Path, file: &str) -> Value {
+    fn resolve(folder: &Path, value: Value) -> Value {
+        match value {
+            Value::Object(mut fields) => {
+                if let Some(file) = fields.get("$ref").and_then(Value::as_str) {
+                    let mut other = schema(folder, file);
+                    other.as_object_mut().unwrap().remove("$schema");
+                    return other;
+                }
+                for value in fields.values_mut() {
+                    *value = resolve(folder, value.take());
+                }
+                Value::Object(fields)
+            }
+            Value::Array(values) => {
+                let values = values.into_iter();
+                values.map(|value| resolve(folder, value)).collect()
+            }
+            other => other,
+        }
+    }
+    let text = fs::read_to_string(folder.join(file)).unwrap();
+    resolve(folder, serde_json::from_str(&text).unwrap())
+}
+
+fn validator(folder: &Path, file: &str) -> Validator {
+    jsonschema::options()
+        .should_validate_formats(true)
+        .build(&schema(folder, file))
+        .unwrap()
+}
+
+fn assert_valid(folder: Option<&PathBuf>, file: &str, value: &Value) {
+    let Some(folder) = folder else {
+        return;
+    };
+    let errors: Vec<_> = validator(folder, file)
+        .iter_errors(value)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{file}: {errors:#?}: {value:#}");
+}
+
+fn get(edge: &ControlPlane, path: &str) -> Value {
+    let (status, answer) = edge.get(&format!("{API}{path}"));
+    assert_eq!(status, 200, "{path}: {answer}");
+    answer
+}
+
+fn list(edge: &ControlPlane, kind: &str) -> Vec<Value> {
+    let Value::Array(all) = get(edge, &format!("/{kind}/")) else {
+        panic!("{kind} is a list")
+    };
+    all
+}
+
+/// The one whose description names it so.
+fn described(edge: &ControlPlane, kind: &str, description: &str) -> Value {
+    let all = list(edge, kind);
+    let found = all
+        .into_iter()
+        .find(|one| one["description"] == description);
+    found.unwrap_or_else(|| panic!("{kind}: {description}"))
+}
+
+/// Id, kind and version of everything there is.
+fn versions(edge: &ControlPlane) -> Vec<(String, String, String)> {
+    let mut versions = Vec::new();
+    let mut note = |kind: &str, one: &Value| {
+        let text = |field: &str| one[field].as_str().unwrap().to_owned();
+        let what = match kind {
+            "senders" | "receivers" => text("description"),
+            _ => text("label"),
+        };
+        versions.push((kind.to_owned(), what, text("version")));
+    };
+    note("self", &get(edge, "/self"));
+    for kind in KINDS {
+        for one in list(edge, kind) {
+            note(kind, &one);
+        }
+    }
+    versions
+}
+
+/// What of `after` is new, or has another version than in `before`.
+fn moved(before: &[(String, String, String)], after: &[(String, String, String)]) -> Vec<String> {
+    let moved = after.iter().filter(|one| !before.contains(one));
+    let mut moved: Vec<_> = moved
+        .map(|(kind, what, _)| format!("{kind} {what}"))
+        .collect();
+    moved.sort();
+    moved
+}
+
+fn tai(version: &Value) -> (u64, u32) {
+    let (secs, nanos) = version.as_str().unwrap().split_once(':').unwrap();
+    (secs.parse().unwrap(), nanos.parse().unwrap())
+}
+
+fn assert_core(one: &Value) {
+    let id = one["id"].as_str().unwrap();
+    assert_eq!(Uuid::parse_str(id).unwrap().to_string(), id);
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() + 37;
+    let (secs, nanos) = tai(&one["version"]);
+    assert!(now.abs_diff(secs) < 100 && nanos < 1_000_000_000, "{one}");
+    assert!(one["label"].is_string() && one["description"].is_string());
+    for values in one["tags"].as_object().unwrap().values() {
+        assert!(values.as_array().unwrap().iter().all(Value::is_string));
+    }
+}
+
+#[test]
+fn every_resource_is_as_the_standard_has_it() {
+    let (edge, _data_plane) = edge(&all_kinds());
+    let schemas = schemas();
+    let port = edge.address().rsplit(':').next().unwrap().to_owned();
+    let base = format!("http://127.0.0.1:{port}");
+
+    let node = get(&edge, "/self");
+    assert_valid(schemas.as_ref(), "node.json", &node);
+    assert_core(&node);
+    assert_eq!(node["id"], "6d5a4c3b-0000-4000-8000-000000000001");
+    assert_eq!(node["href"], format!("{base}/"));
+    assert_eq!(
+        node["api"],
+        json!({"versions": ["v1.3"], "endpoints": [{"host": "127.0.0.1",
+            "port": port.parse::<u16>().unwrap(), "protocol": "http", "authorization": false}]})
+    );
+    assert_eq!(
+        node["clocks"],
+        json!([{"name": "clk0", "ref_type": "internal"}])
+    );
+    for tag in ["manufacturer", "product", "instance-id"] {
+        let tag = format!("urn:x-nmos:tag:asset:{tag}/v1.0");
+        assert!(node["tags"][&tag][0].is_string(), "{tag}: {node}");
+    }
+    let interfaces: Vec<_> = node["interfaces"].as_array().unwrap().iter().collect();
+    let lo = interfaces.iter().find(|one| one["name"] == "lo").unwrap();
+    assert_eq!(lo["port_id"], "00-00-00-00-00-00");
+
+    let device = &list(&edge, "devices")[0];
+    let ids = |kind: &str| -> Vec<Value> {
+        let all = list(&edge, kind);
+        all.iter().map(|one| one["id"].clone()).collect()
+    };
+    assert_core(device);
+    assert_eq!(device["node_id"], node["id"]);
+    assert_eq!(device["senders"], Value::from(ids("senders")));
+    assert_eq!(device["receivers"], Value::from(ids("receivers")));
+    assert_eq!(
+        device["controls"],
+        json!([{"type": "urn:x-nmos:control:sr-ctrl/v1.1", "authorization": false,
+            "href": format!("{base}/x-nmos/connection/v1.1/")}])
+    );
+    assert!(device["tags"]["urn:x-nmos:tag:asset:function/v1.0"].is_array());
+
+    let (sources, flows) = (list(&edge, "sources"), list(&edge, "flows"));
+    assert_eq!(
+        [
+            sources.len(),
+            flows.len(),
+            ids("senders").len(),
+            ids("receivers").len()
+        ],
+        [6; 4]
+    );
+    for (source, flow) in sources.iter().zip(&flows) {
+        assert_core(source);
+        assert_core(flow);
+        for one in [source, flow] {
+            assert_eq!(one["format"], "urn:x-nmos:format:mux");
+            assert_eq!(one["device_id"], device["id"]);
+            assert_eq!(one["parents"], json!([]));
+            assert_eq!(
+                one["grain_rate"],
+                json!({"numerator": 25, "denominator": 1})
+            );
+        }
+        assert_eq!(source["clock_name"], "clk0");
+        assert_eq!(flow["source_id"], source["id"]);
+        assert_eq!(flow["media_type"], "video/MP2T");
+    }
+    for sender in list(&edge, "senders") {
+        assert_core(&sender);
+        assert!(ids("flows").contains(&sender["flow_id"]), "{sender}");
+        assert_eq!(sender["device_id"], device["id"]);
+        assert!(sender["bit_rate"].as_u64().unwrap() > 0);
+        assert_bound(&sender, &interfaces);
+    }
+    for receiver in list(&edge, "receivers") {
+        assert_core(&receiver);
+        assert_eq!(receiver["format"], "urn:x-nmos:format:mux");
+        assert_eq!(receiver["device_id"], device["id"]);
+        let caps = &receiver["caps"];
+        assert_eq!(caps["media_types"], json!(["video/MP2T"]));
+        assert!(tai(&caps["version"]) <= tai(&receiver["version"]));
+        let set = &caps["constraint_sets"][0];
+        assert_eq!(
+            set["urn:x-nmos:cap:format:media_type"],
+            json!({"enum": ["video/MP2T"]})
+        );
+        let maximum = &set["urn:x-nmos:cap:transport:bit_rate"]["maximum"];
+        let is_policed = receiver["description"] == "rtp input of flow two-legs";
+        let expected = if is_policed { 12_500 } else { 1_000_000 };
+        assert_eq!(*maximum, json!(expected), "{receiver}");
+        assert_bound(&receiver, &interfaces);
+    }
+    for kind in KINDS {
+        let all = get(&edge, &format!("/{kind}"));
+        assert_valid(schemas.as_ref(), &format!("{kind}.json"), &all);
+        for one in all.as_array().unwrap() {
+            let path = format!("/{kind}/{}", one["id"].as_str().unwrap());
+            assert_eq!(get(&edge, &path), *one, "{path}");
+        }
+    }
+}
+
+fn assert_bound(one: &Value, interfaces: &[&Value]) {
+    let legs = match one["description"].as_str().unwrap() {
+        "rtp input of flow two-legs"
+        | "rtp output out of flow two-legs"
+        | "srt input of flow srt" => 2,
+        _ => 1,
+    };
+    let bindings = one["interface_bindings"].as_array().unwrap();
+    assert_eq!(bindings.len(), legs, "{one}");
+    for name in bindings {
+        let is_listed = interfaces.iter().any(|listed| listed["name"] == *name);
+        assert!(is_listed, "{one}");
+    }
+}
+
+#[test]
+fn transports_beyond_the_register_have_a_vendors_name_and_no_manifest() {
+    let (edge, _data_plane) = edge(&all_kinds());
+    for (what, kind, transport) in [
+        (
+            "rtp output out of flow plain",
+            "senders",
+            "urn:x-nmos:transport:rtp",
+        ),
+        (
+            "rtp output out of flow group:a/b",
+            "senders",
+            "urn:x-nmos:transport:rtp",
+        ),
+        (
+            "srt output o of flow srt",
+            "senders",
+            "urn:x-bilbycast:transport:srt",
+        ),
+        (
+            "rtmp output o of flow rtmp",
+            "senders",
+            "urn:x-bilbycast:transport:rtmp",
+        ),
+        (
+            "udp output out of flow test",
+            "senders",
+            "urn:x-bilbycast:transport:udp",
+        ),
+        (
+            "rtp input of flow two-legs",
+            "receivers",
+            "urn:x-nmos:transport:rtp",
+        ),
+        (
+            "srt input of flow srt",
+            "receivers",
+            "urn:x-bilbycast:transport:srt",
+        ),
+        (
+            "test input of flow test",
+            "receivers",
+            "urn:x-bilbycast:transport:test",
+        ),
+    ] {
+        let one = described(&edge, kind, what);
+        assert_eq!(one["transport"], transport, "{what}");
+        if kind == "senders" {
+            let id = one["id"].as_str().unwrap();
+            let path = format!("/x-nmos/connection/v1.1/single/senders/{id}/transportfile");
+            let expected = match transport {
+                "urn:x-nmos:transport:rtp" => json!(format!("http://{}{path}", edge.address())),
+                _ => Value::Null,
+            };
+            assert_eq!(one["manifest_href"], expected, "{what}");
+        }
+    }
+    // A colon in the id of a flow does not end the name of the group, and roles are distinct.
+    let sender = described(&edge, "senders", "rtp output out of flow group:a/b");
+    assert_eq!(
+        sender["tags"]["urn:x-nmos:tag:grouphint/v1.0"],
+        json!(["group%3Aa/b:Output out"])
+    );
+    let receiver = described(&edge, "receivers", "rtp input of flow group:a/b");
+    assert_eq!(
+        receiver["tags"]["urn:x-nmos:tag:grouphint/v1.0"],
+        json!(["group%3Aa/b:Input"])
+    );
+    assert_eq!(receiver["interface_bindings"], json!(["lo"]));
+}
+
+#[test]
+fn ids_follow_from_the_configuration_and_survive_a_restart() {
+    let (edge, data_plane) = edge(&[rtp_flow("a", 5_000)]);
+    let before = versions(&edge);
+    let ids = |edge: &ControlPlane| -> Vec<Value> {
+        let kinds = KINDS.iter();
+        kinds
+            .map(|kind| list(edge, kind)[0]["id"].clone())
+            .collect()
+    };
+    let node = Uuid::parse_str("6d5a4c3b-0000-4000-8000-000000000001").unwrap();
+    let expected: Vec<_> = ["device", "source/a", "flow/a", "sender/a/out", "receiver/a"]
+        .iter()
+        .map(|name| json!(Uuid::new_v5(&node, name.as_bytes())))
+        .collect();
+    assert_eq!(ids(&edge), expected);
+    let again = ControlPlane::start(edge.stop());
+    again.wait_for_data_plane("connected");
+    assert_eq!(ids(&again), expected);
+    // A registry that knew the node must take what comes now for newer.
+    let after = versions(&again);
+    assert_eq!(moved(&before, &after).len(), before.len());
+    for (before, after) in before.iter().zip(&after) {
+        assert!(tai(&json!(before.2)) < tai(&json!(after.2)));
+    }
+    drop(data_plane);
+}
+
+#[test]
+fn lists_have_what_is_below_with_and_without_a_slash() {
+    let (edge, _data_plane) = edge(&[rtp_flow("a", 5_000)]);
+    let schemas = schemas();
+    for (path, names) in [
+        ("/x-nmos", json!(["node/", "connection/"])),
+        ("/x-nmos/node", json!(["v1.3/"])),
+        (
+            API,
+            json!([
+                "self/",
+                "sources/",
+                "flows/",
+                "devices/",
+                "senders/",
+                "receivers/"
+            ]),
+        ),
+    ] {
+        assert_eq!(edge.get(path), (200, names.clone()), "{path}");
+        assert_eq!(
+            edge.get(&format!("{path}/")),
+            (200, names.clone()),
+            "{path}/"
+        );
+        if path == API {
+            assert_valid(schemas.as_ref(), "nodeapi-base.json", &names);
+        }
+    }
+    let mut paths = vec!["self".to_owned()];
+    for kind in KINDS {
+        let id = list(&edge, kind)[0]["id"].as_str().unwrap().to_owned();
+        paths.extend([kind.to_owned(), format!("{kind}/{id}")]);
+    }
+    for path in paths {
+        let bare = get(&edge, &format!("/{path}"));
+        assert_eq!(get(&edge, &format!("/{path}/")), bare, "{path}");
+        let head = ask(edge.address(), &format!("HEAD {API}/{path}"), &[], "");
+        assert_eq!((head.status, head.body.as_str()), (200, ""), "{path}");
+    }
+}
+
+/// What every answer of NMOS must have.
+fn assert_dressed(answer: &Answer) {
+    assert_eq!(
+        answer.header("access-control-allow-origin"),
+        Some("*"),
+        "{answer:?}"
+    );
+    if answer.status >= 400 {
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        let body = answer.json();
+        let fields: Vec<_> = body.as_object().unwrap().keys().collect();
+        assert_eq!(fields, ["code", "debug", "error"]);
+        assert_eq!(body["code"], answer.status, "{answer:?}");
+        assert!(body["error"].is_string());
+        assert!(body["debug"].is_null() || body["debug"].is_string());
+    }
+}
+
+#[test]
+fn every_answer_may_be_read_by_any_page_and_every_error_has_the_form_of_nmos() {
+    let (edge, _data_plane) = edge(&[rtp_flow("a", 5_000)]);
+    let schemas = schemas();
+    let sender = list(&edge, "senders")[0]["id"].as_str().unwrap().to_owned();
+    let unknown = "6d5a4c3b-0000-4000-8000-00000000ffff";
+    for (line, status) in [
+        ("GET /x-nmos".to_owned(), 200),
+        (format!("GET {API}/self"), 200),
+        (format!("GET {API}/senders/{sender}/"), 200),
+        (format!("GET {API}/senders/{unknown}"), 404),
+        (format!("GET {API}/receivers/{sender}"), 404),
+        (format!("GET {API}/senders/{}", sender.to_uppercase()), 404),
+        (format!("GET {API}/senders/x"), 404),
+        (format!("GET {API}/senders//"), 404),
+        (format!("GET {API}/nothing"), 404),
+        ("GET /x-nmos/node/v1.2/self".to_owned(), 404),
+        ("GET /x-nmos/nothing/".to_owned(), 404),
+        (format!("POST {API}/self"), 405),
+        (format!("DELETE {API}/senders/{sender}"), 405),
+        (format!("PUT {API}"), 405),
+        (format!("GET {API}/receivers/{sender}/target"), 405),
+        (format!("PUT {API}/receivers/{unknown}/target"), 404),
+    ] {
+        for origin in ["Origin: null", "Origin: http://example.com"] {
+            let answer = ask(edge.address(), &line, &[origin], "");
+            assert_eq!(answer.status, status, "{line}: {answer:?}");
+            assert_dressed(&answer);
+            if status >= 400 {
+                assert_valid(schemas.as_ref(), "error.json", &answer.json());
+            } else {
+                let kind = answer.header("content-type");
+                assert_eq!(kind, Some("application/json"), "{line}");
+            }
+        }
+    }
+    let answer = ask(edge.address(), &format!("PUT {API}/self"), &[], "");
+    assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS"));
+    assert_eq!(
+        answer.json()["error"],
+        "Method PUT is not allowed here",
+        "{answer:?}"
+    );
+    // Other paths are none of NMOS' business.
+    for path in ["/health", "/x-nmosx"] {
+        let answer = ask(edge.address(), &format!("GET {path}"), &[], "");
+        assert_eq!(answer.header("access-control-allow-origin"), None);
+    }
+}
+
+#[test]
+fn options_tells_a_browser_what_it_may_send() {
+    let (edge, _data_plane) = edge(&[rtp_flow("a", 5_000)]);
+    let receiver = list(&edge, "receivers")[0]["id"].clone();
+    let target = format!("{API}/receivers/{}/target", receiver.as_str().unwrap());
+    for (path, methods) in [
+        (target.as_str(), "OPTIONS, PUT"),
+        (API, "GET, HEAD, OPTIONS"),
+        ("/x-nmos/node/v1.3/receivers/", "GET, HEAD, OPTIONS"),
+    ] {
+        let headers = [
+            "Origin: http://example.com",
+            "Access-Control-Request-Method: PUT",
+            "Access-Control-Request-Headers: content-type",
+        ];
+        for headers in [&headers[..], &[]] {
+            let answer = ask(edge.address(), &format!("OPTIONS {path}"), headers, "");
+            assert_eq!(answer.status, 200, "{path}: {answer:?}");
+            assert_dressed(&answer);
+            let allowed = answer.header("access-control-allow-methods");
+            assert_eq!(allowed, Some(methods), "{path}");
+            let headers = answer.header("access-control-allow-headers").unwrap();
+            assert!(headers.split(", ").any(|name| name == "Content-Type"));
+        }
+    }
+}
+
+#[test]
+fn a_version_moves_with_its_resource_and_with_nothing_else() {
+    let (edge, data_plane) = edge(&[rtp_flow("a", 5_000), rtp_flow("b", 5_002)]);
+    edge.wait_for_active(2);
+    let mut last = versions(&edge);
+    let mut moves = |what: &str| {
+        let now = versions(&edge);
+        let moved = moved(&last, &now);
+        for (kind, name, version) in &now {
+            let old = last.iter().find(|old| (&old.0, &old.1) == (kind, name));
+            if let Some(old) = old {
+                assert!(tai(&json!(old.2)) <= tai(&json!(version)), "{what}: {kind}");
+            }
+        }
+        last = now;
+        moved
+    };
+    let label = get(&edge, "/self")["label"].as_str().unwrap().to_owned();
+    let device = format!("devices {label}");
+    assert!(moves("nothing").is_empty());
+
+    assert_eq!(edge.post("/api/v1/flows", &rtp_flow("c", 5_004)).0, 200);
+    assert_eq!(
+        moves("a new flow"),
+        [
+            device.as_str(),
+            "flows Flow c",
+            "receivers rtp input of flow c",
+            "senders rtp output out of flow c",
+            "sources Flow c",
+        ]
+    );
+
+    let mut changed = rtp_flow("b", 5_002);
+    changed["outputs"][0]["dscp"] = json!(10);
+    changed["media_analysis"] = json!(false);
+    assert_eq!(edge.put("/api/v1/flows/b", &changed).0, 200);
+    assert!(moves("what NMOS does not tell").is_empty());
+    changed["outputs"][0]["dest_addr"] = json!("127.0.0.1:15999");
+    assert_eq!(edge.put("/api/v1/flows/b", &changed).0, 200);
+    assert_eq!(
+        moves("where a sender sends"),
+        ["senders rtp output out of flow b"]
+    );
+    changed["outputs"][0]["master_enable"] = json!(false);
+    assert_eq!(edge.put("/api/v1/flows/b", &changed).0, 200);
+    assert_eq!(
+        moves("whether a sender sends"),
+        ["senders rtp output out of flow b"]
+    );
+    let sender = described(&edge, "senders", "rtp output out of flow b");
+    assert_eq!(sender["subscription"]["active"], false);
+    changed["input"]["bind_addr"] = json!("127.0.0.1:5022");
+    assert_eq!(edge.put("/api/v1/flows/b", &changed).0, 200);
+    assert_eq!(
+        moves("where a receiver receives"),
+        ["receivers rtp input of flow b"]
+    );
+    let receiver = described(&edge, "receivers", "rtp input of flow b");
+    assert!(tai(&receiver["caps"]["version"]) < tai(&receiver["version"]));
+    changed["name"] = json!("Renamed");
+    assert_eq!(edge.put("/api/v1/flows/b", &changed).0, 200);
+    assert_eq!(
+        moves("a name"),
+        [
+            "flows Renamed",
+            "receivers rtp input of flow b",
+            "senders rtp output out of flow b",
+            "sources Renamed",
+        ]
+    );
+
+    for (action, is_active) in [("stop", false), ("start", true)] {
+        assert_eq!(edge.act(&format!("/api/v1/flows/a/{action}")).0, 200);
+        assert_eq!(
+            moves(action),
+            [
+                "receivers rtp input of flow a",
+                "senders rtp output out of flow a",
+            ]
+        );
+        for (kind, what) in [
+            ("receivers", "rtp input of flow a"),
+            ("senders", "rtp output out of flow a"),
+        ] {
+            let one = described(&edge, kind, what);
+            assert_eq!(one["subscription"]["active"], is_active, "{action} {kind}");
+        }
+    }
+
+    let outputs = "/api/v1/flows/a/outputs";
+    assert_eq!(edge.post(outputs, &output("more", 40_009)).0, 200);
+    assert_eq!(
+        moves("a new output"),
+        [device.as_str(), "senders udp output more of flow a"]
+    );
+    assert_eq!(edge.delete(&format!("{outputs}/more")).0, 200);
+    assert_eq!(moves("an output that goes"), [device.as_str()]);
+    assert_eq!(edge.delete("/api/v1/flows/c").0, 200);
+    assert_eq!(moves("a flow that goes"), [device.as_str()]);
+    assert_eq!(list(&edge, "senders").len(), 2);
+
+    // A data plane that is away for a moment is no news for controllers.
+    data_plane.disconnect();
+    edge.wait_for_active(2);
+    assert!(moves("a lost data plane").is_empty());
+    drop(data_plane);
+    edge.wait_for_data_plane("lost");
+    assert!(moves("a lost data plane").is_empty());
+
+    let mut document = edge.folder.read_config();
+    document["device_name"] = json!("Studio");
+    assert_eq!(edge.put("/api/v1/config", &document).0, 200);
+    assert_eq!(moves("the name"), ["devices Studio", "self Studio"]);
+}
+
+fn detail(frame_rate: f64, total_bitrate_bps: u64) -> StreamDetail {
+    StreamDetail {
+        total_bitrate_bps,
+        video_streams: vec![VideoDetail {
+            pid: 256,
+            frame_rate: Some(frame_rate),
+            ..VideoDetail::default()
+        }],
+        ..StreamDetail::default()
+    }
+}
+
+#[test]
+fn what_is_measured_moves_versions_seldom() {
+    let (edge, data_plane) = edge(&[rtp_flow("a", 5_000), rtp_flow("b", 5_002)]);
+    edge.wait_for_active(2);
+    let bit_rate = |label: &str| {
+        let flows = list(&edge, "flows");
+        let flow = flows.iter().find(|flow| flow["label"] == label).unwrap();
+        flow["bit_rate"].clone()
+    };
+    data_plane.publish_detail("a", &detail(29.97, 9_876_543));
+    wait_until("the measured rate", || bit_rate("Flow a") == 10_000);
+    let sender = described(&edge, "senders", "rtp output out of flow a");
+    // Of 1,356 bytes with headers 1,316 are payload.
+    assert_eq!(sender["bit_rate"], 10_400);
+    let rate = json!({"numerator": 30_000, "denominator": 1_001});
+    assert_eq!(list(&edge, "flows")[0]["grain_rate"], rate);
+    assert_eq!(list(&edge, "sources")[0]["grain_rate"], rate);
+
+    // What a variable rate does is no news; the other flow shows that it has been looked at.
+    let before = versions(&edge);
+    data_plane.publish_detail("a", &detail(29.97, 8_400_000));
+    data_plane.publish_detail("b", &detail(25.0, 4_000_000));
+    wait_until("the measured rate", || bit_rate("Flow b") == 4_000);
+    assert_eq!(
+        moved(&before, &versions(&edge)),
+        ["flows Flow b", "senders rtp output out of flow b"]
+    );
+}
+
+#[test]
+fn nmos_that_is_switched_off_is_not_there() {
+    let mut document = document(&[rtp_flow("a", 5_000)]);
+    document["nmos"] = json!({"enabled": false});
+    let (edge, _data_plane) = edge_of(&document);
+    for path in ["/x-nmos", "/x-nmos/node/v1.3/self", "/x-nmos/nothing"] {
+        let answer = ask(edge.address(), &format!("GET {path}"), &[], "");
+        assert_eq!(answer.status, 404, "{answer:?}");
+        assert_dressed(&answer);
+    }
+    // Written in another way it is not there either.
+    assert_eq!(edge.get("/%78-nmos/node/v1.3/self").0, 404);
+    document["nmos"] = json!({"host": "edge.example.com"});
+    assert_eq!(edge.put("/api/v1/config", &document).0, 200);
+    let node = get(&edge, "/self");
+    assert_eq!(node["api"]["endpoints"].as_array().unwrap().len(), 1);
+    let href = node["href"].as_str().unwrap();
+    assert!(href.starts_with("http://edge.example.com:"), "{href}");
+}
+
+#[test]
+fn pages_of_other_sites_cannot_write_where_a_token_is_asked_for() {
+    let mut document = document(&[rtp_flow("a", 5_000)]);
+    document["nmos"] = json!({"require_auth": true});
+    let (edge, _data_plane) = edge_of(&document);
+    let receiver = list(&edge, "receivers")[0]["id"].clone();
+    let path = format!("{API}/receivers/{}/target", receiver.as_str().unwrap());
+    let put = |headers: &[&str]| ask(edge.address(), &format!("PUT {path}"), headers, "{}");
+    for origin in ["Origin: null", "Origin: http://example.com"] {
+        let answer = put(&[origin]);
+        assert_eq!(answer.status, 403, "{answer:?}");
+        assert_dressed(&answer);
+        let read = ask(edge.address(), &format!("GET {API}/self"), &[origin], "");
+        assert_eq!(read.status, 200, "{read:?}");
+    }
+    for headers in [&[][..], &["Origin: http://localhost"]] {
+        let answer = put(headers);
+        assert_eq!(answer.status, 501, "{answer:?}");
+        assert_dressed(&answer);
+    }
+}
+
+#[test]
+fn a_thousand_flows_stay_quick() {
+    let flows: Vec<_> = (0..1_000)
+        .map(|number| disabled(rtp_flow(&format!("f{number}"), 10_000 + number)))
+        .collect();
+    let (edge, _data_plane) = edge(&flows);
+    let quick = |what: &str, action: &dyn Fn()| {
+        let started = Instant::now();
+        action();
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(1), "{what} took {took:?}");
+    };
+    let mut more = disabled(rtp_flow("more", 20_000));
+    quick("the node", &|| drop(get(&edge, "/self")));
+    let add = || assert_eq!(edge.post("/api/v1/flows", &more).0, 200);
+    add();
+    quick("the first look at a change", &|| {
+        assert_eq!(
+            list(&edge, "devices")[0]["senders"]
+                .as_array()
+                .unwrap()
+                .len(),
+            1_001
+        );
+    });
+    quick("all senders", &|| {
+        assert_eq!(list(&edge, "senders").len(), 1_001)
+    });
+    more["name"] = json!("Other");
+    assert_eq!(edge.put("/api/v1/flows/more", &more).0, 200);
+    quick("the next look at a change", &|| {
+        assert_eq!(list(&edge, "sources")[1_000]["label"], "Other");
+    });
+}

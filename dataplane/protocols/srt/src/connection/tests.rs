@@ -1,0 +1,10 @@
+//! Two connections in virtual time.
+
+mod delivery;
+mod filter;
+mod fuzz;
+mod keys;
+mod link;
+mod loss;
+mod pair;
+mod shutdown;
