@@ -10,7 +10,7 @@ nextest_version=0.9.151
 build_programs=(cc:gcc ld:binutils)
 test_programs=(
     chromium:chromium ffmpeg:ffmpeg ffprobe:ffmpeg ip:iproute2 tc:iproute2 unshare:util-linux mount:mount
-    promtool:prometheus python3:python3 systemd-analyze:systemd
+    promtool:prometheus python3:python3 srt-live-transmit:srt-tools systemd-analyze:systemd
 )
 
 # Runs the OpenAPI document against the real processes; lives in a folder of its own.

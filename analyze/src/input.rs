@@ -12,7 +12,7 @@ use bilbycast_rtp::{RtpView, SequenceTracker};
 
 use crate::pcap::{PcapError, PcapReader, is_pcap};
 use crate::report::{Capture, Report, Source};
-use crate::timeline::{Packet, Sent, Timeline};
+use crate::timeline::{Clock, Packet, Sent, Timeline};
 
 /// How a recording is to be read.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Options {
     pub port: Option<u16>,
     /// Bitrate in bits per second of a stream without PCR.
     pub bitrate_bps: Option<u64>,
+    /// How time goes on from one PCR to the next.
+    pub clock: Clock,
     /// How long a video or audio PID may be absent, in nanoseconds.
     pub pid_timeout_ns: u64,
 }
@@ -30,6 +32,7 @@ impl Default for Options {
         Self {
             port: None,
             bitrate_bps: None,
+            clock: Clock::default(),
             pid_timeout_ns: AnalyserConfig::default().pid_timeout_ns,
         }
     }
@@ -111,7 +114,7 @@ impl Run {
     fn new(options: &Options) -> Self {
         Self {
             aligner: TsAligner::new(),
-            timeline: Timeline::new(options.bitrate_bps),
+            timeline: Timeline::new(options.bitrate_bps).with_clock(options.clock),
             analyser: Analyser::new(AnalyserConfig {
                 pid_timeout_ns: options.pid_timeout_ns,
                 media: true,

@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     let options = Options {
         port: arguments.port,
         bitrate_bps: arguments.bitrate_bps,
+        clock: arguments.clock,
         pid_timeout_ns: arguments.pid_timeout_ms.saturating_mul(1_000_000),
     };
     match analyse(&arguments.file, &options) {

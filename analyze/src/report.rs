@@ -11,7 +11,7 @@ use bilbycast_mpegts::analysis::{
 };
 use serde::Serialize;
 
-use crate::timeline::Timeline;
+use crate::timeline::{Clock, Timeline};
 
 /// All that was found.
 #[derive(Clone, Debug, Serialize)]
@@ -56,7 +56,7 @@ pub struct Capture {
 /// Whose times were taken.
 #[derive(Clone, Debug, Serialize)]
 pub struct Time {
-    /// `pcr`, `bitrate`, or `none`: then what depends on time has not been judged.
+    /// `pcr`, `pcr_steps`, `bitrate`, or `none`: then what depends on time has not been judged.
     pub base: &'static str,
     /// PID of the clock.
     pub pcr_pid: Option<u16>,
@@ -238,6 +238,7 @@ impl Report {
             source,
             time: Time {
                 base: match timeline.reference() {
+                    Some(_) if timeline.clock() == Clock::Steps => "pcr_steps",
                     Some(_) => "pcr",
                     None if timeline.has_time() => "bitrate",
                     None => "none",

@@ -1,12 +1,23 @@
 //! When each packet of a recording was sent, by the stream's own clock.
 //!
-//! Between two PCRs of the PID whose clock came first, time goes on evenly from packet to packet. A clock that jumps does
-//! not stop or turn time: there it goes on at the pace of the packets before.
+//! Between two PCRs of the PID whose clock came first, time goes on evenly from packet to packet, or not at all: see
+//! [`Clock`]. A clock that jumps does not stop or turn time: there it goes on at the pace of the packets before.
 
 use bilbycast_mpegts::{Pcr27MHz, Pid, TS_PACKET_SIZE, TsPacket};
 
 /// A transport packet.
 pub type Packet = [u8; TS_PACKET_SIZE];
+
+/// How time goes on from one PCR to the next.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+pub enum Clock {
+    /// Evenly from packet to packet, as the stream is sent (ISO/IEC 13818-1 2.4.2.2).
+    #[default]
+    Even,
+    /// Not at all between PCRs, as in analysers that only take the values of the clock; a first step of a second or more
+    /// tells the pace and takes no time.
+    Steps,
+}
 
 /// What comes out of a [`Timeline`].
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +31,7 @@ pub enum Sent<'a> {
 /// Gives packets their times. Packets wait inside until the next PCR tells the time of those before it.
 #[derive(Debug)]
 pub struct Timeline {
+    clock: Clock,
     reference: Option<Pid>,
     anchor: Option<Anchor>,
     waiting: Vec<Packet>,
@@ -54,6 +66,9 @@ const SLOWDOWN_MAX: u128 = 8;
 /// The very first step is believed up to this: 10 s.
 const STEP_TICKS_MAX: u128 = 10 * Pcr27MHz::HZ as u128;
 
+/// From a first step of this length on [`Clock::Steps`] takes none: 1 s.
+const FIRST_STEP_TICKS_END: u64 = Pcr27MHz::HZ;
+
 const NS_PER_TICK: f64 = 1e9 / Pcr27MHz::HZ as f64;
 
 impl Timeline {
@@ -62,6 +77,7 @@ impl Timeline {
     pub fn new(bitrate_bps: Option<u64>) -> Self {
         let packet_bits = 8 * TS_PACKET_SIZE as u64;
         Self {
+            clock: Clock::default(),
             reference: None,
             anchor: None,
             waiting: Vec::new(),
@@ -73,6 +89,18 @@ impl Timeline {
                 .map(|bps| packet_bits as f64 * 1e9 / bps as f64),
             next_ns: 0.0,
         }
+    }
+
+    /// The same with time that goes on like `clock`.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// How time goes on between PCRs.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// PID whose clock tells the time, once there is one.
@@ -108,7 +136,7 @@ impl Timeline {
         }
         if self.waiting.len() >= WAITING_MAX {
             // The clock has stopped: another one may take over.
-            self.hand_out(self.packet_ns().unwrap_or(0.0), sink);
+            self.hand_out(self.tail_packet_ns(), 0.0, sink);
             self.reference = None;
             self.anchor = None;
         }
@@ -116,10 +144,11 @@ impl Timeline {
 
     /// No more packets come: hands out those that wait.
     pub fn finish(&mut self, sink: &mut impl FnMut(Sent<'_>)) {
-        self.hand_out(self.packet_ns().unwrap_or(0.0), sink);
+        self.hand_out(self.tail_packet_ns(), 0.0, sink);
     }
 
-    /// Time at which the stream is over: the end of the last packet that was handed out.
+    /// Time at which the stream is over: the end of the last packet that was handed out, or with [`Clock::Steps`] the last
+    /// PCR.
     #[must_use]
     pub fn end_ns(&self) -> u64 {
         self.next_ns as u64
@@ -135,6 +164,7 @@ impl Timeline {
         };
         let packets = (self.waiting.len() - anchor.before) as u64;
         let step = pcr.ticks_since(anchor.pcr);
+        let is_first = self.packets == 0;
         let packet_ns = if !flagged && self.believes(step, packets) {
             self.ticks += step;
             self.packets += packets;
@@ -144,7 +174,13 @@ impl Timeline {
         } else {
             return;
         };
-        self.hand_out(packet_ns, sink);
+        match self.clock {
+            Clock::Even => self.hand_out(packet_ns, 0.0, sink),
+            Clock::Steps if is_first && step >= FIRST_STEP_TICKS_END => {
+                self.hand_out(0.0, 0.0, sink);
+            }
+            Clock::Steps => self.hand_out(0.0, packet_ns * packets as f64, sink),
+        }
         self.anchor = Some(Anchor { pcr, before: 0 });
     }
 
@@ -167,11 +203,24 @@ impl Timeline {
         }
     }
 
-    fn hand_out(&mut self, packet_ns: f64, sink: &mut impl FnMut(Sent<'_>)) {
+    /// How long a packet takes behind which there is no PCR.
+    fn tail_packet_ns(&self) -> f64 {
+        if self.clock == Clock::Steps && self.reference().is_some() {
+            0.0
+        } else {
+            self.packet_ns().unwrap_or(0.0)
+        }
+    }
+
+    /// Hands out what waits. Each packet takes `packet_ns`; `step_ns` pass right before the last of them.
+    fn hand_out(&mut self, packet_ns: f64, step_ns: f64, sink: &mut impl FnMut(Sent<'_>)) {
         let mut losses = self.losses.iter().peekable();
         for (n, packet) in self.waiting.iter().enumerate() {
             while losses.next_if(|&&before| before <= n).is_some() {
                 sink(Sent::SyncLoss);
+            }
+            if n + 1 == self.waiting.len() {
+                self.next_ns += step_ns;
             }
             sink(Sent::Packet(packet, self.next_ns as u64));
             self.next_ns += packet_ns;
@@ -246,6 +295,36 @@ mod tests {
         } else {
             ticks
         })));
+    }
+
+    #[test]
+    fn time_in_steps_is_that_of_the_last_pcr() {
+        let steps = |interval_ms: u64, count: usize| {
+            let mut timeline = Timeline::new(None).with_clock(Clock::Steps);
+            let mut times = Vec::new();
+            for n in 0..count as u64 {
+                let mut packet = bilbycast_mpegts::NULL_PACKET;
+                packet[1] = 0x01;
+                if n % 4 == 1 {
+                    packet[3] = 0x30;
+                    packet[4..6].copy_from_slice(&[7, 0x10]);
+                    let pcr = Pcr27MHz::from_ticks(n / 4 * interval_ms * 27_000);
+                    packet[6..12].copy_from_slice(&pcr.to_wire());
+                }
+                timeline.push(&packet, &mut |sent| times.extend(at_ns(sent)));
+            }
+            timeline.finish(&mut |sent| times.extend(at_ns(sent)));
+            assert_eq!(Some(&timeline.end_ns()), times.last());
+            times
+                .into_iter()
+                .map(|ns| ns / 1_000_000)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(steps(40, 12), [0, 0, 0, 0, 0, 40, 40, 40, 40, 80, 80, 80]);
+        assert_eq!(
+            steps(1_000, 12),
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 1_000, 1_000, 1_000]
+        );
     }
 
     #[test]

@@ -45,6 +45,21 @@ fn json_has_what_the_api_has() {
 }
 
 #[test]
+fn time_in_steps_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = test_stream(folder.path());
+    let output = analyze(&[path.to_str().unwrap(), "--clock", "steps", "--json"]);
+    assert!(output.status.success());
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["time"]["base"], "pcr_steps");
+    assert_eq!(report["tr101290"]["priority1_ok"], true);
+    assert_eq!(report["tr101290"]["priority2_ok"], true);
+    let output = analyze(&[path.to_str().unwrap(), "--clock", "sundial"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("sundial") && text.contains("steps"), "{text}");
+}
+
+#[test]
 fn text_names_programmes_and_counts() {
     let folder = tempfile::tempdir().unwrap();
     let path = test_stream(folder.path());

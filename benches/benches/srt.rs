@@ -15,7 +15,7 @@ use bilbycast_srt::handshake::{
 };
 use bilbycast_srt::wire::{Packet, SeqNumber, SocketId};
 use bilbycast_srt::{Connection, Micros};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 /// Datagrams of one batch: 64 kB, as `UDP_SEGMENT` and `UDP_GRO` carry them.
 const BATCH: usize = 48;
@@ -190,12 +190,94 @@ fn srt(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// The dearest packets that a far end can send: none may cost a millisecond.
+fn srt_worst(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("srt worst packet");
+    group.sample_size(10);
+    let window = 8_192;
+    let word = |word: u32| word.to_be_bytes();
+    let control = |kind: u32, to: SocketId, body: &[u32]| -> Vec<u8> {
+        [0x8000_0000 | kind << 16, 0, 0, to.0]
+            .iter()
+            .chain(body)
+            .flat_map(|value| word(*value))
+            .collect()
+    };
+
+    group.bench_function(
+        "NAK of 180 ranges over 8,192 packets in flight",
+        |bencher| {
+            bencher.iter_batched(
+                || {
+                    let mut pair = Pair::new(&settings(None, None));
+                    for _ in 0..window {
+                        let _ = pair.sender.send(pair.now, &[&[0x47; PAYLOAD_BYTES]]);
+                    }
+                    while pair.sender.poll_transmit(pair.now, &mut pair.out).is_some() {}
+                    let body = [0x8000_0000, 0x3fff_ffff].repeat(180);
+                    let nak = control(3, pair.sender.local_socket(), &body);
+                    (pair, nak)
+                },
+                |(mut pair, mut nak)| {
+                    pair.sender.handle_packet(pair.now, &mut nak);
+                    pair
+                },
+                BatchSize::PerIteration,
+            );
+        },
+    );
+
+    let gap = |window: u32, to: SocketId| -> Vec<u8> {
+        let header = [window - 1, 0xc000_0001, 0, to.0];
+        let mut packet: Vec<u8> = header.iter().flat_map(|value| word(*value)).collect();
+        packet.resize(16 + PAYLOAD_BYTES, 0x47);
+        packet
+    };
+    for filter in [None, Some("fec,cols:256,rows:256,arq:onreq")] {
+        let name = format!("data packet behind a gap of the window, filter {filter:?}");
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || {
+                    let pair = Pair::new(&settings(None, filter));
+                    let packet = gap(window, pair.receiver.local_socket());
+                    (pair, packet)
+                },
+                |(mut pair, mut packet)| {
+                    pair.receiver.handle_packet(pair.now, &mut packet);
+                    pair
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+
+    group.bench_function(
+        "DROPREQ of everything behind a gap of the window",
+        |bencher| {
+            bencher.iter_batched(
+                || {
+                    let mut pair = Pair::new(&settings(None, None));
+                    let to = pair.receiver.local_socket();
+                    pair.receiver.handle_packet(pair.now, &mut gap(window, to));
+                    (pair, control(7, to, &[0, 0x3fff_ffff]))
+                },
+                |(mut pair, mut request)| {
+                    pair.receiver.handle_packet(pair.now, &mut request);
+                    pair
+                },
+                BatchSize::PerIteration,
+            );
+        },
+    );
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default()
         .sample_size(20)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
-    targets = srt
+    targets = srt, srt_worst
 }
 criterion_main!(benches);

@@ -63,7 +63,16 @@ use envelope::ApiError;
 ///
 /// When the listener cannot be used.
 pub fn serve(node: Arc<Node>, listener: TcpListener) -> io::Result<Server> {
-    start(node, listener, None)
+    serve_nmos(&Nmos::start(&node, listener.local_addr()?, false), listener)
+}
+
+/// As [`serve`], for the node that `nmos` follows, which was started with the address of `listener`.
+///
+/// # Errors
+///
+/// When the listener cannot be used.
+pub fn serve_nmos(nmos: &Arc<Nmos>, listener: TcpListener) -> io::Result<Server> {
+    start(nmos, listener, None)
 }
 
 /// As [`serve`], over HTTPS as `identity`, whose files are watched from now on.
@@ -76,24 +85,38 @@ pub fn serve_tls(
     listener: TcpListener,
     identity: &Arc<Identity>,
 ) -> io::Result<Server> {
+    let nmos = Nmos::start(&node, listener.local_addr()?, true);
+    serve_nmos_tls(&nmos, listener, identity)
+}
+
+/// As [`serve_nmos`], over HTTPS as `identity`, whose files are watched from now on.
+///
+/// # Errors
+///
+/// When the listener or the identity cannot be used.
+pub fn serve_nmos_tls(
+    nmos: &Arc<Nmos>,
+    listener: TcpListener,
+    identity: &Arc<Identity>,
+) -> io::Result<Server> {
     let config = identity.server_config().map_err(io::Error::other)?;
     tokio::spawn(tls::watch(Arc::downgrade(identity)));
-    start(node, listener, Some(config))
+    start(nmos, listener, Some(config))
 }
 
 fn start(
-    node: Arc<Node>,
+    nmos: &Arc<Nmos>,
     listener: TcpListener,
     tls: Option<rustls::ServerConfig>,
 ) -> io::Result<Server> {
+    let node = Arc::clone(nmos.node());
     crate::ws::limit_stall(&listener)?;
     let streams = web::Data::from(Streams::start(&node));
     let metrics = Metrics::new(Arc::clone(&node), Arc::clone(&streams));
     let metrics = web::Data::new(metrics);
     let auth = web::Data::new(Auth::new(node.config().server.auth.as_ref()));
-    let nmos = Nmos::start(&node, listener.local_addr()?, tls.is_some());
-    let connections = web::Data::from(Connections::start(&nmos));
-    let nmos = web::Data::from(nmos);
+    let connections = web::Data::from(Connections::start(nmos));
+    let nmos = web::Data::from(Arc::clone(nmos));
     let node = web::Data::from(node);
     let budget = web::Data::new(BodyBudget::default());
     let server = HttpServer::new(move || {

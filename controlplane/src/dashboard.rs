@@ -141,7 +141,9 @@ mod tests {
                 );
             }
         }
-        assert!(!page.text.contains(" on") || !page.text.contains("onclick="));
+        for inline in ["onclick=", "onload=", "onerror=", "javascript:"] {
+            assert!(!page.text.contains(inline), "{inline}");
+        }
         assert!(!page.text.contains("<style") && !page.text.contains("style="));
         assert!(page.text.matches("<script").count() == 1);
     }

@@ -15,6 +15,8 @@ use clap::Parser;
 use controlplane::api;
 use controlplane::arguments::{Arguments, LogLevel};
 use controlplane::config::{AppConfig, Loaded, Store, StoreError};
+use controlplane::nmos::Nmos;
+use controlplane::nmos::registration::Registration;
 use controlplane::node::{DataPlanePaths, Node, place};
 use controlplane::service::{self, Inherited, Purpose};
 use controlplane::tls::{Identity, TlsError};
@@ -203,9 +205,10 @@ async fn serve(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let node = Node::start(config, store, data_plane);
+    let nmos = Nmos::start(&node, address, identity.is_some());
     let (server, scheme) = match identity {
-        None => (api::serve(node.clone(), listener)?, "http"),
-        Some(identity) => (api::serve_tls(node.clone(), listener, &identity)?, "https"),
+        None => (api::serve_nmos(&nmos, listener)?, "http"),
+        Some(identity) => (api::serve_nmos_tls(&nmos, listener, &identity)?, "https"),
     };
     let monitor = match monitor {
         None => None,
@@ -221,6 +224,7 @@ async fn serve(
     tracing::info!("listening on {scheme}://{address}");
     service::ready(&format!("listening on {scheme}://{address}"));
     tokio::spawn(service::keep_telling());
+    let registration = Registration::start(&nmos);
 
     let name = tokio::select! {
         _ = interrupt.recv() => "SIGINT",
@@ -236,6 +240,7 @@ async fn serve(
     };
     tracing::info!("{name}: ending; flows run on");
     service::ending();
+    let deregistered = tokio::spawn(registration.end());
     // Who has been accepted is served; who comes now waits in the listen queue, for the next process where systemd holds it.
     handle.pause().await;
     tokio::time::sleep(SETTLING).await;
@@ -251,6 +256,8 @@ async fn serve(
         handle.stop(false).await;
     }
     node.quiesce(GRACE).await;
+    // It takes only what its own bound allows, and a failure of it has no other consequence.
+    let _ = deregistered.await;
     Ok(())
 }
 

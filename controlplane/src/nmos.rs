@@ -3,6 +3,7 @@
 //! * [`resources`]: the resources of IS-04, from the running configuration and what is measured.
 //! * [`node_api`]: IS-04 v1.3, which shows them.
 //! * [`connection_api`]: IS-05 v1.1, which connects senders and receivers, with [`sdp`] for what they say of themselves.
+//! * [`registration`]: finding a registry, and keeping it up to date.
 //! * [`tai`]: its timestamps.
 //!
 //! Nothing is kept here that would have to be saved: ids follow from the configuration, and versions begin with the
@@ -20,6 +21,7 @@ use uuid::Uuid;
 pub mod connection_api;
 pub(crate) mod http;
 pub(crate) mod node_api;
+pub mod registration;
 pub mod resources;
 pub mod sdp;
 pub mod tai;
@@ -37,6 +39,7 @@ pub struct Nmos {
     /// Locked while a model is made, which takes milliseconds.
     maker: Mutex<Maker>,
     model: watch::Sender<Arc<Model>>,
+    registration: registration::Board,
 }
 
 #[derive(Debug)]
@@ -74,6 +77,7 @@ impl Nmos {
                 is_reported,
             }),
             model: watch::Sender::new(model),
+            registration: registration::Board::default(),
         });
         tokio::spawn(follow(Arc::downgrade(&nmos)));
         nmos
@@ -102,6 +106,12 @@ impl Nmos {
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Arc<Model>> {
         self.model.subscribe()
+    }
+
+    /// Where the registration stands; absent when this process does not register.
+    #[must_use]
+    pub fn registration_status(&self) -> Option<registration::Status> {
+        self.registration.status()
     }
 
     /// Gives a resource a new version though it may look the same, as every activation does (nmos.md 5.2). Nothing

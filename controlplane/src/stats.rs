@@ -133,8 +133,7 @@ fn of_flow<'a>(survey: &'a Survey, flow: &'a FlowConfig, now_us: u64) -> Tree<'a
     count(
         &mut stats,
         values.is_some(),
-        FlowRecord::FIELDS,
-        &record.to_words(),
+        FlowRecord::FIELDS.iter().zip(record.to_words()),
         flow_code,
     );
     let [leg_1, leg_2] = values.map_or([None, None], |values| values.srt);
@@ -190,8 +189,7 @@ fn of_output<'a>(output: &'a OutputConfig, values: Option<&OutputSnapshot>) -> T
     count(
         &mut stats,
         values.is_some(),
-        OutputRecord::FIELDS,
-        &record.to_words(),
+        OutputRecord::FIELDS.iter().zip(record.to_words()),
         |_, code| endpoint(code),
     );
     let [leg_1, leg_2] = values.map_or([None, None], |values| values.srt);
@@ -206,10 +204,9 @@ fn legs<'a>(values: &FlowSnapshot) -> Tree<'a> {
         let record = record.as_ref()?;
         let mut stats = Tree::with_room(LegRecord::WORDS);
         stats.set("leg", leg);
-        let words = record.to_words();
-        count(&mut stats, true, LegRecord::FIELDS, &words, |_, code| {
-            endpoint(code)
-        });
+        let rows = LegRecord::FIELDS.iter().zip(record.to_words());
+        let rows = rows.filter(|(row, word)| *word != ABSENT || !is_mdi(row));
+        count(&mut stats, true, rows, |_, code| endpoint(code));
         Some(stats)
     });
     Tree::List(legs.collect())
@@ -221,10 +218,8 @@ fn srt_leg<'a>(record: Option<SrtRecord>) -> Tree<'a> {
         return Tree::Null;
     };
     let mut stats = Tree::with_room(SrtRecord::WORDS);
-    let words = record.to_words();
-    count(&mut stats, true, SrtRecord::FIELDS, &words, |_, code| {
-        endpoint(code)
-    });
+    let rows = SrtRecord::FIELDS.iter().zip(record.to_words());
+    count(&mut stats, true, rows, |_, code| endpoint(code));
     stats
 }
 
@@ -232,37 +227,41 @@ fn srt_leg<'a>(record: Option<SrtRecord>) -> Tree<'a> {
 fn count(
     stats: &mut Tree<'_>,
     is_live: bool,
-    fields: &'static [CounterInfo],
-    words: &[u64],
+    rows: impl Iterator<Item = (&'static CounterInfo, u64)>,
     code: impl Fn(&CounterInfo, u64) -> Option<&'static str>,
 ) {
-    for (row, word) in fields.iter().zip(words) {
+    for (row, word) in rows {
         let Some(path) = row.rest.filter(|path| is_live || !is_analysis(path)) else {
             continue;
         };
         match row.kind {
-            CounterKind::Code => match code(row, *word) {
+            CounterKind::Code => match code(row, word) {
                 Some(text) => stats.set(path, text),
-                None => stats.set(path, *word),
+                None => stats.set(path, word),
             },
-            CounterKind::Counter | CounterKind::Gauge => stats.set(path, *word),
-            CounterKind::Flag => stats.set(path, *word != 0),
+            CounterKind::Counter | CounterKind::Gauge => stats.set(path, word),
+            CounterKind::Flag => stats.set(path, word != 0),
             CounterKind::Mark => {
-                if *word != 0 {
+                if word != 0 {
                     stats.set(path, true);
                 }
             }
-            CounterKind::Megabits => stats.set(path, *word as f64 / 1e6),
+            CounterKind::Megabits => stats.set(path, word as f64 / 1e6),
             // All of them or none: the object stays away.
-            CounterKind::Nanoseconds if *word == ABSENT && path.starts_with("iat.") => {}
-            kind if kind.may_be_absent() && *word == ABSENT => stats.set(path, Tree::Null),
+            CounterKind::Nanoseconds if word == ABSENT && path.starts_with("iat.") => {}
+            kind if kind.may_be_absent() && word == ABSENT => stats.set(path, Tree::Null),
             CounterKind::Milliseconds | CounterKind::Nanoseconds => {
-                stats.set(path, *word as f64 / 1_000.0);
+                stats.set(path, word as f64 / 1_000.0);
             }
-            CounterKind::Optional => stats.set(path, *word),
+            CounterKind::Optional => stats.set(path, word),
             CounterKind::Signed => stats.set(path, word.cast_signed() as f64 / 1_000.0),
         }
     }
+}
+
+/// Whether a row belongs to the media delivery index: a leg has that object once there has been a second to measure.
+fn is_mdi(row: &CounterInfo) -> bool {
+    row.rest.is_some_and(|path| path.starts_with("mdi."))
 }
 
 /// Whether a path belongs to what is null while a flow does not run.
@@ -304,3 +303,40 @@ fn unix_us() -> u64 {
 
 /// Room for the fields of a flow or an output.
 const FIELDS_USUAL: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The media delivery index of a leg as the API has it.
+    fn mdi_of(record: LegRecord) -> serde_json::Value {
+        let values = FlowSnapshot {
+            flow_id: "a".to_owned(),
+            core: 0,
+            slot: 0,
+            generation: 1,
+            record: FlowRecord::default(),
+            legs: [Some(record), None],
+            srt: [None, None],
+            outputs: Vec::new(),
+        };
+        let shown = serde_json::to_value(legs(&values)).unwrap();
+        assert_eq!(shown[0]["leg"], 1);
+        shown[0]["mdi"].clone()
+    }
+
+    #[test]
+    fn a_leg_has_its_delivery_index_once_it_is_measured() {
+        let mut record = LegRecord {
+            mdi_delay_factor_us: ABSENT,
+            mdi_media_loss_rate: ABSENT,
+            ..LegRecord::default()
+        };
+        assert_eq!(mdi_of(record), serde_json::Value::Null);
+        record.mdi_media_loss_rate = 3;
+        assert_eq!(mdi_of(record), serde_json::json!({"media_loss_rate": 3}));
+        record.mdi_delay_factor_us = 1_250;
+        let both = serde_json::json!({"delay_factor_us": 1_250, "media_loss_rate": 3});
+        assert_eq!(mdi_of(record), both);
+    }
+}

@@ -10,7 +10,6 @@ mod notice;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +21,7 @@ use crossbeam::channel::Sender;
 use bell::Bell;
 
 use crate::flow::output::Output;
-use crate::flow::receiver::Receiver;
+use crate::flow::socket::InputSocket;
 use crate::flow::{Flow, PassBuffers};
 use crate::net::executor::LocalTask;
 use crate::net::mailbox::Mailbox;
@@ -152,7 +151,10 @@ pub async fn run(config: CoreConfig, mut mailbox: Mailbox<CoreCommand>, writer: 
     for id in ids {
         if let Some(flow) = core.remove_flow(&id).await {
             let (input, _) = flow.into_parts();
-            input.into_receivers().into_iter().for_each(Receiver::close);
+            input
+                .into_sockets()
+                .into_iter()
+                .for_each(InputSocket::close);
         }
     }
 }
@@ -193,6 +195,8 @@ struct RunningFlow {
     slots: RefCell<Slots>,
     /// It has nothing to wait for.
     is_always_busy: bool,
+    /// It has sockets to wait on while it is quiet.
+    waits: bool,
     /// It is looked at on every tick.
     is_busy: Cell<bool>,
     /// Ticks in a row that found nothing.
@@ -241,9 +245,9 @@ impl Core {
     fn add_flow(self: &Rc<Self>, flow: Box<Flow>) -> Result<(), Refused<Box<Flow>>> {
         let readiness: std::io::Result<Vec<Readiness>> = flow
             .input()
-            .receivers()
+            .waitables()
             .into_iter()
-            .map(|receiver| Readiness::new(receiver.socket().as_fd()))
+            .map(|waitable| Readiness::new(waitable.fd()))
             .collect();
         let readiness = match readiness {
             Ok(readiness) => readiness,
@@ -259,6 +263,7 @@ impl Core {
             flow: RefCell::new(*flow),
             slots: RefCell::new(slots),
             is_always_busy: makes_packets,
+            waits: !readiness.is_empty(),
             is_busy: Cell::new(false),
             empty_ticks: Cell::new(0),
             newest_ns: Cell::new(0),
@@ -268,7 +273,7 @@ impl Core {
         if makes_packets {
             self.make_busy(&running);
         }
-        if !readiness.is_empty() {
+        if running.waits {
             self.quiet.set(self.quiet.get() + 1);
         }
         let tasks = (0..)

@@ -4,7 +4,7 @@
 //! turn; all outputs send the same bytes from the core's packet memory. Nothing is allocated in a pass.
 //!
 //! * [`input`]: where packets come from, and what is counted about them: [`receiver`] (sockets), [`filter`] (what is let
-//!   in), [`repair`] (legs, FEC and their merge), `test_pacer` (the built-in source).
+//!   in), [`repair`] (legs, FEC and their merge), [`srt_input`], `test_pacer` (the built-in source).
 //! * [`output`]: how packets leave.
 //! * [`analysis`]: what is found out about the stream on its way through.
 //! * [`arrival`]: how regularly packets arrive.
@@ -26,7 +26,12 @@ pub mod output;
 pub mod rate;
 pub mod receiver;
 pub mod repair;
+pub mod socket;
+pub mod srt_input;
 mod test_pacer;
+
+use std::net::SocketAddr;
+use std::ops::Range;
 
 use bilbycast_rtp::HEADER_BYTES_MIN;
 use bilbycast_shm_proto::model::BandwidthLimitSpec;
@@ -55,7 +60,12 @@ pub struct PassBuffers {
     /// Headers that an output puts in front of its packets.
     pub(crate) heads: Vec<[u8; HEADER_BYTES_MIN]>,
     pub(crate) send: SendBatch,
+    /// Where datagrams lie that one socket sends to many places.
+    pub(crate) datagrams: Vec<(Range<usize>, SocketAddr)>,
 }
+
+/// Datagrams that one socket sends to many places in one go.
+const DATAGRAMS_MAX: usize = 4_096;
 
 impl PassBuffers {
     /// Buffers with all the room that a pass can need.
@@ -68,6 +78,7 @@ impl PassBuffers {
             ts_datagrams: Vec::with_capacity(PACKETS_MAX),
             heads: Vec::with_capacity(PACKETS_MAX),
             send: SendBatch::new(),
+            datagrams: Vec::with_capacity(DATAGRAMS_MAX),
         }
     }
 }
@@ -173,10 +184,11 @@ impl Flow {
             received: taken.received,
             sent: 0,
             more: taken.more,
-            pending: self.input.is_pending(),
+            pending: self.input.is_pending(now_ns),
         };
         if let Some(limit) = self.limit.as_mut().filter(|limit| limit.blocks()) {
             limit.count_blocked(buffers.packets.len() as u64);
+            self.service(buffers, now_ns, &mut pass);
             return pass;
         }
         if self.cuts_datagrams {
@@ -192,6 +204,7 @@ impl Flow {
         // What is already on its way is not held up by being looked at.
         self.analysis
             .on_packets(buffers.memory.bytes(), &buffers.packets);
+        self.service(buffers, now_ns, &mut pass);
         pass
     }
 
@@ -226,6 +239,22 @@ impl Flow {
             self.datagrams = TsDatagrams::new();
         }
         gone
+    }
+
+    /// Whether something in it has to be looked at by the clock, when nothing comes in.
+    #[must_use]
+    pub fn has_timers(&self) -> bool {
+        self.input.has_timers() || self.outputs.iter().any(Output::has_timers)
+    }
+
+    /// Gives outputs that hold conversations their turn. The packets of the pass are gone then.
+    fn service(&mut self, buffers: &mut PassBuffers, now_ns: u64, pass: &mut Pass) {
+        for output in &mut self.outputs {
+            if output.has_timers() {
+                pass.more |= output.service(buffers, now_ns);
+                pass.pending |= output.is_pending(now_ns);
+            }
+        }
     }
 
     fn send(&mut self, buffers: &mut PassBuffers, now_ns: u64) -> u64 {

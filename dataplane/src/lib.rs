@@ -24,3 +24,4 @@ pub mod core;
 pub mod flow;
 #[allow(unsafe_code)]
 pub mod net;
+pub mod srt;

@@ -30,6 +30,8 @@ pub enum Category {
     Hls,
     /// The manager link.
     Manager,
+    /// Registration with NMOS registries.
+    Nmos,
     /// SMPTE ST 2022-7 legs.
     Redundancy,
     /// RTMP.

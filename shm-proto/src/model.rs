@@ -8,6 +8,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+mod srt;
+
+pub use srt::{
+    SrtInputRedundancySpec, SrtInputSpec, SrtLegSpec, SrtMode, SrtOutputSpec, SrtPassphrase,
+};
+
 /// Longest flow or output id, in characters (configuration.md 17).
 pub const ID_CHARS_MAX: usize = 64;
 
@@ -60,6 +66,7 @@ impl FlowSpec {
                     }
                 }
             }
+            InputSpec::Srt(srt) => ports.extend(srt.legs().map(|leg| leg.local_addr.port())),
             InputSpec::Test(_) => {}
             InputSpec::Udp(udp) => ports.push(udp.receive.bind_addr.port()),
         }
@@ -68,6 +75,9 @@ impl FlowSpec {
                 OutputKind::Rtp(rtp) => {
                     let legs = rtp.legs.iter().flatten();
                     ports.extend(legs.map(|leg| leg.bind_addr.port()));
+                }
+                OutputKind::Srt(srt) => {
+                    ports.extend(srt.legs().map(|leg| leg.local_addr.port()));
                 }
                 OutputKind::Udp(udp) => ports.push(udp.send.bind_addr.port()),
             }
@@ -83,6 +93,8 @@ impl FlowSpec {
 pub enum InputSpec {
     /// RTP version 2, any payload.
     Rtp(RtpInputSpec),
+    /// SRT that carries raw MPEG-TS, or MPEG-TS in RTP.
+    Srt(Box<SrtInputSpec>),
     /// The built-in test source.
     Test(TestInputSpec),
     /// Raw MPEG-TS in UDP datagrams.
@@ -95,6 +107,7 @@ impl InputSpec {
     pub const fn type_name(&self) -> &'static str {
         match self {
             Self::Rtp(_) => "rtp",
+            Self::Srt(_) => "srt",
             Self::Test(_) => "test",
             Self::Udp(_) => "udp",
         }
@@ -285,6 +298,8 @@ pub struct OutputSpec {
 pub enum OutputKind {
     /// RTP: the header of an RTP input stays as it came; raw TS is wrapped.
     Rtp(RtpOutputSpec),
+    /// SRT: raw TS, and with two legs RTP.
+    Srt(Box<SrtOutputSpec>),
     /// Raw TS in datagrams of 7 x 188 bytes.
     Udp(UdpOutputSpec),
 }
@@ -295,6 +310,7 @@ impl OutputKind {
     pub const fn type_name(&self) -> &'static str {
         match self {
             Self::Rtp(_) => "rtp",
+            Self::Srt(_) => "srt",
             Self::Udp(_) => "udp",
         }
     }

@@ -27,5 +27,7 @@ mod neighbours;
 mod package;
 mod quiet_node;
 mod schemathesis;
+mod srt;
+mod srt_redundancy;
 mod test_source;
 mod units;

@@ -105,7 +105,8 @@ impl Root {
             .args(words)
             .arg(format!("--root={}", self.folder.path().display()))
             // Nothing else is installed in there.
-            .args(["--force-script-chrootless", "--force-depends", action])
+            .args(["--force-script-chrootless", "--force-depends"])
+            .args(["--force-unsafe-io", action])
             .arg(what)
             .env(
                 "PATH",

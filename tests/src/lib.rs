@@ -8,6 +8,7 @@
 //! * [`noise`], [`delay`]: what the machine itself does to time, so that it is not held against the product.
 //! * [`playback`]: transport streams at their own pace, and what the API shows of them.
 //! * [`fec_path`]: a network that loses what a test says, and what ST 2022-1 can then recover on paper.
+//! * [`link`]: a link that delays and loses in both directions; [`srt_peer`]: libsrt at its end.
 //! * [`rtp`]: single RTP packets with any header.
 //! * [`udp`], [`netns`]: sockets with kernel timestamps and groups; networks of a test's own.
 //!
@@ -22,6 +23,7 @@ pub mod delay;
 pub mod fec_path;
 pub mod ffmpeg;
 pub mod flows;
+pub mod link;
 pub mod netns;
 pub mod node;
 pub mod noise;
@@ -31,6 +33,7 @@ pub mod recorder;
 pub mod rtp;
 pub mod sender;
 pub mod sink;
+pub mod srt_peer;
 pub mod stamped;
 pub mod ts;
 pub mod udp;

@@ -21,6 +21,7 @@ impl fmt::Display for Report {
             self.tr101290.ts_packets_analyzed,
             self.time.duration_seconds,
             match (self.time.base, self.time.pcr_pid) {
+                ("pcr_steps", Some(pid)) => format!("the steps of the PCR on PID {pid}"),
                 (_, Some(pid)) => format!("the PCR on PID {pid}"),
                 ("bitrate", _) => "the bitrate given".to_owned(),
                 _ => "no clock".to_owned(),

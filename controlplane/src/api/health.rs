@@ -3,6 +3,8 @@
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
+use crate::nmos::Nmos;
+use crate::nmos::registration::Status;
 use crate::node::Node;
 
 #[derive(Serialize)]
@@ -13,9 +15,15 @@ struct Health {
     active_flows: usize,
     total_flows: usize,
     data_plane: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nmos: Option<Status>,
 }
 
-pub(super) async fn health(node: web::Data<Node>) -> HttpResponse {
+/// The monitor page has no NMOS.
+pub(super) async fn health(
+    node: web::Data<Node>,
+    nmos: Option<web::Data<Nmos>>,
+) -> HttpResponse {
     HttpResponse::Ok().json(Health {
         status: "ok",
         version: env!("CARGO_PKG_VERSION"),
@@ -27,5 +35,6 @@ pub(super) async fn health(node: web::Data<Node>) -> HttpResponse {
         } else {
             "lost"
         },
+        nmos: nmos.and_then(|nmos| nmos.registration_status()),
     })
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::model::{AppConfig, NmosConfig, NmosMode, TunnelConfig};
+use super::model::{AppConfig, TunnelConfig};
 
 impl AppConfig {
     /// The configuration for `GET /api/v1/config`: without `server.auth`, `server.tls` and the secrets of the manager
@@ -16,26 +16,14 @@ impl AppConfig {
     #[must_use]
     pub fn not_acted_on(&self) -> Vec<&'static str> {
         let manager = self.manager.as_ref();
-        let nmos = self.nmos.as_ref();
         let sections = [
             (
                 "manager",
                 manager.is_some_and(|manager| manager.enabled == Some(true)),
-            ),
-            (
-                "nmos.registration",
-                nmos.is_some_and(asks_for_registration),
             ),
             ("tunnels", self.tunnels.iter().any(TunnelConfig::is_enabled)),
         ];
         let asked = sections.iter().filter(|(_, asks)| *asks);
         asked.map(|(section, _)| *section).collect()
     }
-}
-
-/// Whether a way to find a registry is written down.
-fn asks_for_registration(nmos: &NmosConfig) -> bool {
-    let registration = nmos.registration.as_ref();
-    let mode = registration.map(|registration| registration.mode);
-    nmos.enabled != Some(false) && mode.is_some_and(|mode| mode != Some(NmosMode::Off))
 }

@@ -1,5 +1,7 @@
 //! From the configuration to what the data plane runs: defaults filled in, and nothing asked for that it cannot do.
 
+mod srt;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use bilbycast_shm_proto::model::{
@@ -50,9 +52,9 @@ fn input_spec(
         InputConfig::Udp(udp) => InputSpec::Udp(UdpInputSpec {
             receive: receive_spec(&udp.receive),
         }),
+        InputConfig::Srt(config) => InputSpec::Srt(Box::new(srt::input_spec(config))),
         InputConfig::Rtmp(_)
         | InputConfig::Rtsp(_)
-        | InputConfig::Srt(_)
         | InputConfig::Webrtc(_)
         | InputConfig::Whep(_) => {
             return Err(cannot_run("input", input.type_name(), place("")));
@@ -70,10 +72,10 @@ fn output_spec(
         OutputKindConfig::Udp(send) => OutputKind::Udp(UdpOutputSpec {
             send: send_spec(send),
         }),
-        OutputKindConfig::Hls(_)
-        | OutputKindConfig::Rtmp(_)
-        | OutputKindConfig::Srt(_)
-        | OutputKindConfig::Webrtc(_) => {
+        OutputKindConfig::Srt(config) => {
+            OutputKind::Srt(Box::new(srt::output_spec(config, wrap_payload_type)))
+        }
+        OutputKindConfig::Hls(_) | OutputKindConfig::Rtmp(_) | OutputKindConfig::Webrtc(_) => {
             return Err(cannot_run("output", output.kind.type_name(), place()));
         }
     };

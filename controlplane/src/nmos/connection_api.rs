@@ -2,8 +2,8 @@
 //!
 //! * [`params`] and [`constraints`]: transport parameters and what they may be.
 //! * [`activation`]: when what is staged becomes active.
-//! * [`settings`] and [`endpoint`]: the staged and the active side of one sender or receiver, a state machine without any input or
-//!   output.
+//! * [`settings`] and [`endpoint`]: the staged and the active side of one sender or receiver, a state machine without
+//!   any input or output.
 //! * [`mapping`]: between parameters and the configuration.
 //!
 //! The configuration is what is active: an activation is a change of the flow that takes the way of every other change

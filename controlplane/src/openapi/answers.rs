@@ -76,6 +76,31 @@ fn health() -> Fields {
                 "Whether the packet process is there.",
             ),
         )
+        .optional("nmos", nmos_registration())
+}
+
+fn nmos_registration() -> Fields {
+    object("Registration with an NMOS registry; absent when this process does not register.")
+        .required(
+            "mode",
+            choice(
+                &["mdns", "unicast", "static", "off"],
+                "How registries are looked for.",
+            ),
+        )
+        .required(
+            "state",
+            choice(
+                &["off", "searching", "registering", "registered", "retrying"],
+                "Where it stands.",
+            ),
+        )
+        .nullable("registry", text("The registry that is used or tried."))
+        .nullable(
+            "last_heartbeat_age_secs",
+            count("Whole seconds since a registry last answered a heartbeat, or took the node, well."),
+        )
+        .nullable("reason", text("Why the node is not registered."))
 }
 
 fn flow_list() -> Fields {

@@ -53,7 +53,9 @@ pub(super) fn flow() -> Value {
 
 pub(super) fn health() -> Value {
     json!({"status": "ok", "version": "0.1.0", "uptime_secs": 3661, "active_flows": 2, "total_flows": 3,
-        "data_plane": "connected"})
+        "data_plane": "connected", "nmos": {"mode": "mdns", "state": "registered",
+            "registry": "registry._nmos-register._tcp.local (http://192.0.2.10:8010)",
+            "last_heartbeat_age_secs": 3, "reason": null}})
 }
 
 pub(super) fn flow_list() -> Value {

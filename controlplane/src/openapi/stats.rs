@@ -302,13 +302,23 @@ fn iat() -> Fields {
 fn leg() -> Fields {
     let mut leg = object("A leg of an input with ST 2022-7 or ST 2022-1.")
         .required("leg", integer(1, 2, "Its number."))
-        .optional("iat", named("Iat"));
+        .optional("iat", named("Iat"))
+        .optional("mdi", leg_mdi());
     for row in LegRecord::FIELDS {
         if let Some(field) = row.rest.filter(|field| !field.contains('.')) {
             leg = with_row(leg, field, row);
         }
     }
     leg
+}
+
+fn leg_mdi() -> Fields {
+    object("Media delivery index of the leg over the last second (RFC 4445).")
+        .optional(
+            "delay_factor_us",
+            count("Delay factor in microseconds; absent in the first second."),
+        )
+        .required("media_loss_rate", count("Packets lost, before any repair."))
 }
 
 fn srt_leg() -> Fields {

@@ -16,12 +16,7 @@ pub fn history<'a>(flow_id: &'a str, seconds: &[HistoryRecord]) -> Tree<'a> {
 
 fn second<'a>(record: &HistoryRecord) -> Tree<'a> {
     let mut tree = Tree::with_room(HistoryRecord::WORDS);
-    count(
-        &mut tree,
-        true,
-        HistoryRecord::FIELDS,
-        &record.to_words(),
-        flow_code,
-    );
+    let rows = HistoryRecord::FIELDS.iter().zip(record.to_words());
+    count(&mut tree, true, rows, flow_code);
     tree
 }

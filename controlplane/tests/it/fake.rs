@@ -351,6 +351,7 @@ impl State {
 fn port(spec: &FlowSpec) -> Option<u16> {
     match &spec.input {
         InputSpec::Rtp(rtp) => rtp.receive.as_ref().map(|leg| leg.bind_addr.port()),
+        InputSpec::Srt(srt) => Some(srt.leg.local_addr.port()),
         InputSpec::Test(_) => None,
         InputSpec::Udp(udp) => Some(udp.receive.bind_addr.port()),
     }

@@ -22,6 +22,7 @@ mod link;
 mod metrics;
 mod nmos_connection;
 mod nmos_node;
+mod nmos_registration;
 mod openapi;
 mod outputs;
 mod process;

@@ -36,6 +36,17 @@ export function table(nested, { caption = null, first = [] } = {}) {
     h("tbody", null, body)));
 }
 
+// A table that sets a few objects side by side: a row for each field, a column for each object.
+export function compare(nested, titles) {
+  const objects = nested.map(flat);
+  const names = [...new Set(objects.flatMap((object) => Object.keys(object)))]
+    .filter((name) => objects.some((object) => object[name] !== null && !isObject(object[name])));
+  return h("div", { class: "scroll" }, h("table", { class: "compare" },
+    h("thead", null, h("tr", null, h("th", null, h("span", { class: "unseen" }, "Figure")), titles.map((title) => h("th", { scope: "col" }, title)))),
+    h("tbody", null, names.map((name) => h("tr", null, h("th", { scope: "row" }, label(name)),
+      objects.map((object) => h("td", { class: "number", data: { name } }, cell(name, object[name]))))))));
+}
+
 function flat(object) {
   return Object.fromEntries(Object.entries(object).flatMap(([name, raw]) =>
     isObject(raw) ? Object.entries(raw).map(([inner, value]) => [`${name} ${inner}`, value]) : [[name, raw]]));

@@ -3,7 +3,7 @@
 import { removeOutput, deleteFlow, restartFlow, startFlow, stopFlow } from "./actions.js";
 import { healthOf, indicator, isAlarm, legsOf, reasonOf, rttOf, skewOf } from "./alarms.js";
 import { call, canChange, statsPath } from "./api.js";
-import { facts, Slot, table } from "./detail.js";
+import { compare, facts, Slot, table } from "./detail.js";
 import { h, mark, replace, reshape, shape, text } from "./dom.js";
 import { onEvents, recent } from "./events.js";
 import { bitrate, brief, count, hex, micros, millis, seconds } from "./format.js";
@@ -78,9 +78,10 @@ class FlowPage {
       h("h2", null, "Events", h("a", { class: "more", href: `#/events?flow=${encodeURIComponent(flowId)}` }, "All of this flow")), this.events);
     this.body = h("div", { class: "body" },
       this.tiles, this.rangeBar, this.charts,
-      h("div", { class: "columns" }, this.indicators, h("div", null, this.outputs, this.legs.section, this.srt.section)),
-      this.programmes.section, this.pids.section,
-      h("div", { class: "columns" }, this.input.section, events));
+      h("div", { class: "columns" },
+        h("div", null, this.indicators, this.outputs, events),
+        h("div", null, this.legs.section, this.srt.section, this.input.section)),
+      this.programmes.section, this.pids.section);
     this.missing = h("p", { class: "empty", hidden: true }, "There is no flow with this id.");
     view.replaceChildren(
       h("div", { class: "title" }, h("a", { class: "back", href: "#/", "aria-label": "All flows" }, "‹"), this.shape,
@@ -283,7 +284,8 @@ class FlowPage {
     const legs = Array.isArray(input.legs) ? input.legs : [];
     const repair = Object.fromEntries([["redundancy", media?.redundancy ?? input.redundancy], ["fec", media?.fec ?? input.fec]].filter(([, object]) => object));
     put(this.legs, { legs, repair }, legs.length > 0 || Object.keys(repair).length > 0, (data) => [
-      data.legs.length > 0 ? table(data.legs.map((leg, index) => ({ leg: index + 1, ...leg }))) : null, facts(data.repair)]);
+      data.legs.length > 0 ? compare(data.legs.map(({ leg, ...figures }) => figures), data.legs.map((leg, index) => `Leg ${leg.leg ?? index + 1}`)) : null,
+      facts(data.repair)]);
     const srt = [];
     const sides = [["Input", input], ...stats.outputs.map((output) => [output.output_name, output])];
     for (const [name, side] of sides) {

@@ -77,6 +77,7 @@ function digits(value) {
 // The words of a field's name, and its value in the unit that the name ends with.
 const UNITS = [
   ["_bitrate_bps", bitrate, " bitrate"],
+  ["bitrate_bps", bitrate, "bitrate"],
   ["_bps", bitrate, ""],
   ["_mbps", (value) => bitrate(value * 1e6), ""],
   ["_us", micros, ""],
@@ -89,7 +90,7 @@ const UNITS = [
 const WORDS = { fec: "FEC", srt: "SRT", rtt: "RTT", iat: "IAT", pcr: "PCR", pid: "PID", pdv: "PDV", ssrc: "SSRC", ts: "TS", pkt: "packets", addr: "address", cc: "CC", pat: "PAT", pmt: "PMT", tei: "TEI", pcrs: "PCRs", tr07: "TR-07", xs: "XS", jpeg: "JPEG", crc: "CRC", pids: "PIDs", mtu: "MTU", id: "id", snd: "send", rcv: "receive" };
 
 export function label(name) {
-  const unit = UNITS.find(([ending]) => name.endsWith(ending) && name.length > ending.length);
+  const unit = UNITS.find(([ending]) => name.endsWith(ending));
   const stem = unit ? name.slice(0, -unit[0].length) + unit[2] : name;
   const words = stem.split(/[_ ]+/).filter(Boolean).map((word) => WORDS[word] ?? word);
   const sentence = words.join(" ");

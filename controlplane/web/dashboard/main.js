@@ -16,6 +16,8 @@ const WORDS = { off: "", connecting: "Connecting", live: "Live", polling: "Live,
 let leave = null;
 let version = null;
 let hasBeenIn = false;
+// Nobody knows yet whether the node asks who one is.
+let isBeginning = true;
 
 function route() {
   leave?.();
@@ -55,10 +57,11 @@ function decoded(part) {
 
 function showLink() {
   const link = document.getElementById("link");
-  mark(link, "state", live.state);
+  const state = live.state === "off" && isBeginning ? "connecting" : live.state;
+  mark(link, "state", state);
   const age = Math.round((Date.now() - live.at) / 1000);
   const isOld = live.state === "lost" && live.at > 0;
-  text(link.lastChild, isOld ? `No connection, figures ${age} s old` : WORDS[live.state]);
+  text(link.lastChild, isOld ? `No connection, figures ${age} s old` : WORDS[state]);
   mark(document.body, "stale", isOld);
   text(document.getElementById("refresh"), Number.isFinite(live.refreshMs) ? `refresh ${live.refreshMs.toFixed(0)} ms` : "");
   document.getElementById("refresh").dataset.ms = live.refreshMs;
@@ -89,6 +92,7 @@ function showUnseen() {
 
 // Somebody signed in or out.
 function enter() {
+  isBeginning = false;
   showWho();
   if (session.role === null) {
     stop();

@@ -312,7 +312,8 @@ class Row {
       lightUp(lamp, leg.isOk, `leg ${index + 1} ${leg.state}`);
     });
     const skew = skewOf(stats);
-    text(this.skew, legs.length === 0 ? "–" : skew === null ? "" : micros(skew));
+    text(this.skew, legs.length === 0 ? "–" : skew === null ? "" : micros(Math.abs(skew)));
+    this.skew.title = skew === null ? "" : "how far the legs are apart";
   }
 }
 

@@ -82,6 +82,10 @@ pub enum StartError {
 ///
 /// [`StartError`] when it cannot start.
 pub fn run(config: &Config) -> Result<(), StartError> {
+    // Here, for on a packet core it would hold up every flow. Without randomness encrypted SRT is refused, flow by flow.
+    if let Err(error) = bilbycast_srt::crypto::prepare() {
+        tracing::warn!("no encrypted SRT: {error}");
+    }
     // Before any thread is started, so that all of them leave the signals to this one.
     let termination = Termination::block();
     if !scheduling::raise_descriptor_limit() {

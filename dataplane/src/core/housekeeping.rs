@@ -34,6 +34,7 @@ pub(super) async fn run(core: Rc<Core>) {
                     .get(id)
                     .map(|carried| Rc::clone(&carried.running));
                 if let Some(running) = running {
+                    core.look_by_the_clock(&running);
                     core.observe(&running);
                     load_bps += running.flow.borrow().load_bps();
                 }
@@ -67,6 +68,12 @@ impl Core {
             Observed::Output(index, record) => {
                 if let Some(slot) = slots.outputs.get(index) {
                     writer.publish_output(slot, &record);
+                }
+            }
+            Observed::InputSrt(legs) => writer.publish_input_srt(&slots.flow, legs),
+            Observed::OutputSrt(index, legs) => {
+                if let Some(slot) = slots.outputs.get(index) {
+                    writer.publish_output_srt(slot, legs);
                 }
             }
             Observed::Legs(legs) => writer.publish_legs(&slots.flow, legs),

@@ -5,6 +5,7 @@ use bilbycast_shm_proto::event::{Category, Event, Severity};
 use bilbycast_shm_proto::model::{BandwidthAction, BandwidthLimitSpec};
 
 use crate::flow::observe::Notice;
+use crate::srt::leg::SrtNotice;
 
 /// The event that tells of a notice about a flow.
 pub(super) fn event(flow_id: &str, notice: Notice<'_>, unix_us: u64) -> Event {
@@ -77,6 +78,20 @@ pub(super) fn event(flow_id: &str, notice: Notice<'_>, unix_us: u64) -> Event {
             format!("flow '{flow_id}': leg {leg} is lost"),
             serde_json::json!({ "leg": leg }),
         ),
+        Notice::Failover => (
+            Category::Redundancy,
+            Severity::Warning,
+            format!(
+                "flow '{flow_id}': the SRT legs carry transport stream without RTP, which has no numbers to merge by; one \
+                 leg is forwarded, the other one when it falls silent"
+            ),
+            serde_json::json!({ "error_code": "redundancy_failover_mode" }),
+        ),
+        Notice::Srt {
+            output_id,
+            leg,
+            notice,
+        } => srt(flow_id, output_id, leg, &notice),
         Notice::SsrcMismatch { leg } => (
             Category::Redundancy,
             Severity::Warning,
@@ -162,6 +177,91 @@ pub(super) fn event(flow_id: &str, notice: Notice<'_>, unix_us: u64) -> Event {
         flow_id: Some(flow_id.to_owned()),
         details: (!details.is_null()).then_some(details),
     }
+}
+
+/// What began or ended on an SRT leg of the input, or of an output.
+fn srt(
+    flow_id: &str,
+    output_id: Option<&str>,
+    leg: Option<u8>,
+    notice: &SrtNotice,
+) -> (Category, Severity, String, serde_json::Value) {
+    let end = match output_id {
+        None => "input".to_owned(),
+        Some(output_id) => format!("output '{output_id}'"),
+    };
+    let leg_text = leg.map_or_else(String::new, |leg| format!(" leg {leg}"));
+    let who = format!("flow '{flow_id}', {end}{leg_text}");
+    let mut details = serde_json::json!({});
+    if let Some(output_id) = output_id {
+        details["output_id"] = output_id.into();
+    }
+    if let Some(leg) = leg {
+        details["leg"] = leg.into();
+    }
+    let (severity, text) = match notice {
+        SrtNotice::Connected { remote, stream_id } => {
+            details["remote_addr"] = remote.to_string().into();
+            let stream_id = stream_id
+                .as_ref()
+                .map_or_else(String::new, |id| format!(", stream id {id:?}"));
+            (
+                Severity::Info,
+                format!("SRT connected with {remote}{stream_id}"),
+            )
+        }
+        SrtNotice::ConnectFailed {
+            remote,
+            reason,
+            failures,
+        } => {
+            details["remote_addr"] = remote.to_string().into();
+            details["failures"] = (*failures).into();
+            if output_id.is_some() {
+                details["error_code"] = "srt_output_peer_unreachable".into();
+            }
+            (
+                Severity::Critical,
+                format!("SRT cannot connect with {remote}: {reason}"),
+            )
+        }
+        SrtNotice::Lost { remote, reason } => {
+            details["remote_addr"] = remote.to_string().into();
+            (
+                Severity::Warning,
+                format!("SRT connection with {remote} is lost: {reason}"),
+            )
+        }
+        SrtNotice::Refused { remote, reason } => {
+            details["remote_addr"] = remote.to_string().into();
+            (
+                Severity::Warning,
+                format!("SRT caller {remote} is refused: {reason}"),
+            )
+        }
+        SrtNotice::Stale { remote } => {
+            details["remote_addr"] = remote.to_string().into();
+            (
+                Severity::Warning,
+                format!("SRT caller {remote} does not acknowledge anything and is dropped"),
+            )
+        }
+        SrtNotice::TooLate { packets } => {
+            details["packets"] = (*packets).into();
+            (
+                Severity::Warning,
+                format!("SRT gives up packets that are too late, {packets} in the last second"),
+            )
+        }
+        SrtNotice::Undecryptable { packets } => {
+            details["packets"] = (*packets).into();
+            (
+                Severity::Warning,
+                format!("SRT cannot decrypt packets, {packets} in the last second"),
+            )
+        }
+    };
+    (Category::Srt, severity, format!("{who}: {text}"), details)
 }
 
 fn bandwidth(limit: &BandwidthLimitSpec, bps: u64) -> serde_json::Value {

@@ -7,6 +7,8 @@ use super::PassBuffers;
 use super::filter::IngressFilter;
 use super::receiver::{KernelCounts, Receiver, Taken};
 use super::repair::Repair;
+use super::socket::{InputSocket, Waitable};
+use super::srt_input::SrtInput;
 use super::test_pacer::TestPacer;
 use crate::net::memory::Packet;
 use crate::net::receive::Sources;
@@ -29,6 +31,7 @@ enum Source {
     Rtp(Box<Plain>),
     /// Legs that are put in order and repaired.
     Repaired(Box<Repair>),
+    Srt(Box<SrtInput>),
     Test(TestPacer),
     Udp(Receiver),
 }
@@ -93,6 +96,12 @@ impl Input {
         Self::from(Source::Repaired(Box::new(repair)))
     }
 
+    /// SRT.
+    #[must_use]
+    pub fn srt(srt: SrtInput) -> Self {
+        Self::from(Source::Srt(Box::new(srt)))
+    }
+
     /// Raw transport stream on a bound socket.
     #[must_use]
     pub fn udp(receiver: Receiver) -> Self {
@@ -125,31 +134,68 @@ impl Input {
         matches!(self.source, Source::Test(_))
     }
 
-    /// Whether packets that have come wait for their time.
+    /// Whether it has to be looked at by the clock, when nothing comes in.
     #[must_use]
-    pub fn is_pending(&self) -> bool {
-        matches!(&self.source, Source::Repaired(repair) if repair.is_pending())
+    pub const fn has_timers(&self) -> bool {
+        matches!(self.source, Source::Repaired(_) | Source::Srt(_))
     }
 
-    /// The sockets that it receives from.
+    /// Whether it has to be looked at soon, without anything to wake its flow; `now_ns` is CLOCK_MONOTONIC.
+    #[must_use]
+    pub fn is_pending(&self, now_ns: u64) -> bool {
+        match &self.source {
+            Source::Repaired(repair) => repair.is_pending(),
+            Source::Srt(srt) => srt.is_pending(now_ns),
+            Source::Off | Source::Rtp(_) | Source::Test(_) | Source::Udp(_) => false,
+        }
+    }
+
+    /// What a quiet flow waits on.
+    #[must_use]
+    pub fn waitables(&self) -> Vec<Waitable<'_>> {
+        match &self.source {
+            Source::Srt(srt) => srt.legs().iter().map(|leg| Waitable::srt(leg)).collect(),
+            _ => self.receivers().into_iter().map(Waitable::plain).collect(),
+        }
+    }
+
+    /// The plain sockets that it receives from.
     #[must_use]
     pub fn receivers(&self) -> Vec<&Receiver> {
         match &self.source {
             Source::Rtp(plain) => vec![&plain.receiver],
             Source::Repaired(repair) => repair.receivers().collect(),
             Source::Udp(receiver) => vec![receiver],
-            Source::Off | Source::Test(_) => Vec::new(),
+            Source::Off | Source::Srt(_) | Source::Test(_) => Vec::new(),
         }
     }
 
     /// Takes the sockets out of an input that ends.
     #[must_use]
-    pub fn into_receivers(self) -> Vec<Receiver> {
+    pub fn into_sockets(self) -> Vec<InputSocket> {
         match self.source {
-            Source::Rtp(plain) => vec![plain.receiver],
-            Source::Repaired(repair) => repair.into_receivers().collect(),
-            Source::Udp(receiver) => vec![receiver],
+            Source::Rtp(plain) => vec![InputSocket::Plain(plain.receiver)],
+            Source::Repaired(repair) => repair.into_receivers().map(InputSocket::Plain).collect(),
+            Source::Srt(srt) => srt.into_legs().into_iter().map(InputSocket::Srt).collect(),
+            Source::Udp(receiver) => vec![InputSocket::Plain(receiver)],
             Source::Off | Source::Test(_) => Vec::new(),
+        }
+    }
+
+    /// Its SRT legs and their merge.
+    #[must_use]
+    pub fn as_srt(&self) -> Option<&SrtInput> {
+        match &self.source {
+            Source::Srt(srt) => Some(srt),
+            _ => None,
+        }
+    }
+
+    /// The same, to be asked what they have to tell.
+    pub(super) fn as_srt_mut(&mut self) -> Option<&mut SrtInput> {
+        match &mut self.source {
+            Source::Srt(srt) => Some(srt),
+            _ => None,
         }
     }
 
@@ -167,6 +213,12 @@ impl Input {
     pub fn counts(&self) -> InputCounts {
         match &self.source {
             Source::Repaired(repair) => of_legs(repair),
+            Source::Srt(srt) => InputCounts {
+                packets: srt.packets(),
+                bytes: srt.bytes(),
+                kernel: srt.kernel(),
+                ..InputCounts::default()
+            },
             _ => self.counts,
         }
     }
@@ -192,6 +244,13 @@ impl Input {
                     restarts: stats.source_restarts,
                 })
             }
+            Source::Srt(srt) => Some(SequenceCounts {
+                lost: srt.lost(),
+                restarts: srt
+                    .merger()
+                    .map_or(0, |merger| merger.stats().source_restarts),
+                ..SequenceCounts::default()
+            }),
             _ => None,
         }
     }
@@ -221,6 +280,10 @@ impl Input {
         match &mut self.source {
             Source::Rtp(plain) => plain.receiver.fit_buffer(bytes),
             Source::Repaired(repair) => repair.fit_buffer(bytes),
+            Source::Srt(srt) => srt
+                .legs_mut()
+                .iter_mut()
+                .for_each(|leg| leg.fit_buffer(bytes)),
             Source::Udp(receiver) => receiver.fit_buffer(bytes),
             Source::Off | Source::Test(_) => {}
         }
@@ -232,6 +295,7 @@ impl Input {
             Source::Off => Taken::default(),
             Source::Rtp(plain) => plain.fill(buffers, &mut self.counts),
             Source::Repaired(repair) => repair.fill(buffers, now_ns),
+            Source::Srt(srt) => srt.fill(buffers, now_ns),
             Source::Test(pacer) => {
                 let taken = pacer.fill(&mut buffers.memory, &mut buffers.packets, now_ns);
                 self.counts.packets += taken.received;
@@ -314,7 +378,9 @@ fn keep_rtp(
             return false;
         };
         if let Some(filter) = &mut filter
-            && !filter.passes(&view, packet.arrival_ns, || receive.source(packet))
+            && !filter.passes(&view, packet.arrival_ns, || {
+                receive.source(packet).map(|source| source.ip())
+            })
         {
             return false;
         }

@@ -5,11 +5,13 @@
 
 use bilbycast_shm_proto::counters::{
     ABSENT, EndpointState, FlowRecord, FlowState, Health, HistoryRecord, LegRecord, OutputRecord,
+    SrtRecord,
 };
 use bilbycast_shm_proto::model::{BandwidthLimitSpec, LEGS_MAX};
 
 mod health;
 mod legs;
+mod srt;
 mod trouble;
 
 use legs::LegsWatch;
@@ -23,6 +25,7 @@ use super::limit::BandwidthLimit;
 use super::output::Output;
 use super::rate::RateMeter;
 use crate::net::socket;
+use crate::srt::leg::SrtNotice;
 
 /// An endpoint that has carried nothing for this long waits again. One second more than the window of the bitrate
 /// would make it lie; a shorter time would flicker on streams of a few packets a second.
@@ -42,6 +45,7 @@ pub(super) struct Observer {
     indicators: [Trouble; INDICATORS],
     health: HealthWatch,
     legs: LegsWatch,
+    failover_told: bool,
     outputs: Vec<ObservedOutput>,
     /// Drops of outputs that are gone.
     dropped_by_removed: u64,
@@ -62,6 +66,10 @@ struct ObservedOutput {
 /// What [`Flow::observe`] tells.
 #[derive(Debug)]
 pub enum Observed<'a> {
+    /// Newest values of the legs of an SRT input.
+    InputSrt(&'a [SrtRecord; LEGS_MAX]),
+    /// Newest values of the legs of the SRT output at this place in the flow's list.
+    OutputSrt(usize, &'a [SrtRecord; LEGS_MAX]),
     /// Newest values of the legs of an input that is repaired.
     Legs(&'a [LegRecord; LEGS_MAX]),
     /// Newest values of the output at this place in the flow's list.
@@ -151,6 +159,17 @@ pub enum Notice<'a> {
         /// The output.
         output_id: &'a str,
     },
+    /// Two SRT legs carry raw transport stream, which cannot be merged: one of them is forwarded.
+    Failover,
+    /// Something began or ended on an SRT leg.
+    Srt {
+        /// The output that it belongs to; absent: the input.
+        output_id: Option<&'a str>,
+        /// 1 or 2; absent: there is one.
+        leg: Option<u8>,
+        /// What.
+        notice: SrtNotice,
+    },
     /// A leg carries another source than the one in use.
     SsrcMismatch {
         /// 1 or 2.
@@ -173,6 +192,7 @@ impl Observer {
             indicators: [Trouble::default(); INDICATORS],
             health: HealthWatch::default(),
             legs: LegsWatch::new(now_ns),
+            failover_told: false,
             outputs: Vec::new(),
             dropped_by_removed: 0,
             second_since_ns: now_ns,
@@ -274,6 +294,7 @@ impl Flow {
             });
             tell(Observed::Legs(&legs));
         }
+        self.observe_srt(now_ns, second_is_over, &mut tell);
         if let Some(limit) = &mut self.limit
             && limit.observe(now_ns, input_bitrate_bps)
         {
@@ -323,6 +344,9 @@ impl Flow {
         if let Some(repair) = self.input.repair() {
             legs::record(repair, &mut record);
         }
+        if let Some(srt) = self.input.as_srt() {
+            srt::record(srt, &mut record);
+        }
         self.analysis.record(&mut record, unix_us * 1_000);
         for ((indicator, errors), trouble) in self
             .analysis
@@ -360,7 +384,48 @@ impl Flow {
         self.observer.input_rate.bps() * (1 + self.outputs.len() as u64)
     }
 
+    /// Publishes the SRT legs and tells what they have to tell.
+    fn observe_srt(
+        &mut self,
+        now_ns: u64,
+        second_is_over: bool,
+        tell: &mut impl FnMut(Observed<'_>),
+    ) {
+        if let Some(srt) = self.input.as_srt_mut() {
+            let has_two = srt.legs().len() > 1;
+            let records = srt::observe(srt.legs_mut(), now_ns, second_is_over, |leg, notice| {
+                tell(Observed::Notice(Notice::Srt {
+                    output_id: None,
+                    leg: has_two.then_some(leg),
+                    notice,
+                }));
+            });
+            tell(Observed::InputSrt(&records));
+            if srt.is_failover() && !std::mem::replace(&mut self.observer.failover_told, true) {
+                tell(Observed::Notice(Notice::Failover));
+            }
+        }
+        for (index, output) in self.outputs.iter_mut().enumerate() {
+            let id = output.id().to_owned();
+            let Some(srt) = output.as_srt_mut() else {
+                continue;
+            };
+            let has_two = srt.legs().len() > 1;
+            let records = srt::observe(srt.legs_mut(), now_ns, second_is_over, |leg, notice| {
+                tell(Observed::Notice(Notice::Srt {
+                    output_id: Some(&id),
+                    leg: has_two.then_some(leg),
+                    notice,
+                }));
+            });
+            tell(Observed::OutputSrt(index, &records));
+        }
+    }
+
     fn input_state(&self, now_ns: u64) -> EndpointState {
+        if let Some(srt) = self.input.as_srt() {
+            return srt::state(srt.legs());
+        }
         match self.input.newest_ns() {
             _ if !self.input.is_on() => EndpointState::Idle,
             Some(newest_ns) if now_ns.saturating_sub(newest_ns) < QUIET_NS => {
@@ -423,6 +488,9 @@ fn is_so(limit: Option<&BandwidthLimit>, question: impl Fn(&BandwidthLimit) -> b
 fn output_record(output: &Output, bitrate_bps: u64, now_ns: u64) -> OutputRecord {
     let counts = output.counts();
     let state = match output.newest_ns() {
+        _ if output.as_srt().is_some() => output
+            .as_srt()
+            .map_or(EndpointState::Idle, |srt| srt::state(srt.legs())),
         _ if !output.is_on() => EndpointState::Idle,
         Some(newest_ns) if now_ns.saturating_sub(newest_ns) < QUIET_NS => EndpointState::Active,
         _ => EndpointState::Waiting,

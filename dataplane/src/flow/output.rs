@@ -4,8 +4,10 @@ use bilbycast_rtp::{HEADER_BYTES_MIN, RtpWrapper, rtp_timestamp, with_payload_ty
 use bilbycast_shm_proto::model::{OutputKind, OutputSpec};
 
 mod fec;
+mod srt;
 
 pub use fec::OutputFec;
+pub use srt::SrtOutput;
 
 use super::PassBuffers;
 use crate::net::send::{Segmentation, Sent};
@@ -31,6 +33,7 @@ enum Sink {
         legs: Vec<SendLeg>,
         fec: Option<Box<OutputFec>>,
     },
+    Srt(Box<SrtOutput>),
 }
 
 /// One place that an output sends to: the whole of it, or a leg of ST 2022-7.
@@ -87,6 +90,22 @@ pub enum Form {
     Ts,
     /// Transport stream in datagrams of 7 x 188 bytes behind an RTP header of ours.
     Wrapped(RtpWrapper),
+    /// What came as RTP as it came, with the payload type replaced when there is one, and everything else wrapped.
+    Either {
+        /// For what came without RTP.
+        wrapper: RtpWrapper,
+        /// For what came as RTP.
+        payload_type: Option<u8>,
+    },
+}
+
+/// The form of the packets of one pass.
+#[derive(Debug)]
+enum Shape<'a> {
+    AsReceived,
+    Retyped(u8),
+    Ts,
+    Wrapped(&'a mut RtpWrapper),
 }
 
 /// What an output has counted since it was added.
@@ -122,6 +141,12 @@ impl Output {
         Self::new(spec, Sink::On { form, legs, fec })
     }
 
+    /// An SRT output.
+    #[must_use]
+    pub fn srt(spec: OutputSpec, srt: SrtOutput) -> Self {
+        Self::new(spec, Sink::Srt(Box::new(srt)))
+    }
+
     fn new(spec: OutputSpec, sink: Sink) -> Self {
         Self {
             spec,
@@ -152,7 +177,7 @@ impl Output {
     /// False when it is switched off.
     #[must_use]
     pub const fn is_on(&self) -> bool {
-        matches!(self.sink, Sink::On { .. })
+        !matches!(self.sink, Sink::Off)
     }
 
     /// Whether it needs the transport stream cut into datagrams.
@@ -161,10 +186,47 @@ impl Output {
         matches!(
             self.sink,
             Sink::On {
-                form: Form::Ts | Form::Wrapped(_),
+                form: Form::Ts | Form::Wrapped(_) | Form::Either { .. },
                 ..
-            }
+            } | Sink::Srt(_)
         )
+    }
+
+    /// Whether it has to be looked at by the clock, when there is nothing to send.
+    #[must_use]
+    pub const fn has_timers(&self) -> bool {
+        matches!(self.sink, Sink::Srt(_))
+    }
+
+    /// Whether it has to be looked at soon, without anything to wake its flow; `now_ns` is CLOCK_MONOTONIC.
+    #[must_use]
+    pub fn is_pending(&self, now_ns: u64) -> bool {
+        matches!(&self.sink, Sink::Srt(srt) if srt.is_pending(now_ns))
+    }
+
+    /// Its SRT legs.
+    #[must_use]
+    pub fn as_srt(&self) -> Option<&SrtOutput> {
+        match &self.sink {
+            Sink::Srt(srt) => Some(srt),
+            Sink::Off | Sink::On { .. } => None,
+        }
+    }
+
+    /// The same, to be asked what they have to tell.
+    pub(super) fn as_srt_mut(&mut self) -> Option<&mut SrtOutput> {
+        match &mut self.sink {
+            Sink::Srt(srt) => Some(srt),
+            Sink::Off | Sink::On { .. } => None,
+        }
+    }
+
+    /// Takes what its far ends say and sends them what is due. True when more waits.
+    pub(super) fn service(&mut self, buffers: &mut PassBuffers, now_ns: u64) -> bool {
+        match &mut self.sink {
+            Sink::Srt(srt) => srt.service(buffers, now_ns, &mut self.counts),
+            Sink::Off | Sink::On { .. } => false,
+        }
     }
 
     /// What it has counted.
@@ -184,6 +246,7 @@ impl Output {
     pub fn coalesces(&self) -> bool {
         match &self.sink {
             Sink::Off => true,
+            Sink::Srt(srt) => srt.legs().iter().all(|leg| leg.coalesces()),
             Sink::On { legs, .. } => legs
                 .iter()
                 .flat_map(SendLeg::senders)
@@ -198,21 +261,59 @@ impl Output {
 
     /// Makes room in the socket for that rate.
     pub fn fit_buffer(&mut self, bytes: usize) {
-        if let Sink::On { legs, .. } = &mut self.sink {
-            for sender in legs.iter_mut().flat_map(SendLeg::senders_mut) {
-                sender.socket.grow_buffer(bytes);
+        match &mut self.sink {
+            Sink::Off => {}
+            Sink::On { legs, .. } => {
+                for sender in legs.iter_mut().flat_map(SendLeg::senders_mut) {
+                    sender.socket.grow_buffer(bytes);
+                }
             }
+            Sink::Srt(srt) => srt
+                .legs_mut()
+                .iter_mut()
+                .for_each(|leg| leg.fit_buffer(bytes)),
         }
     }
 
     /// Sends the packets of this pass. Returns how many the kernel took.
     pub(crate) fn send(&mut self, buffers: &mut PassBuffers, now_ns: u64) -> u64 {
-        let Sink::On { form, legs, fec } = &mut self.sink else {
-            return 0;
+        let came_as_rtp = buffers
+            .packets
+            .first()
+            .is_some_and(|packet| packet.header_bytes > 0);
+        let (form, legs, fec) = match &mut self.sink {
+            Sink::Off => return 0,
+            Sink::Srt(srt) => {
+                let packets = if srt.carries_rtp() && came_as_rtp {
+                    &buffers.packets
+                } else {
+                    &buffers.ts_datagrams
+                };
+                let sent = srt.send(buffers.memory.bytes(), packets, now_ns, &mut self.counts);
+                if sent > 0 {
+                    self.newest_ns = Some(now_ns);
+                }
+                return sent;
+            }
+            Sink::On { form, legs, fec } => (form, legs, fec),
+        };
+        let mut form = match form {
+            Form::AsReceived => Shape::AsReceived,
+            Form::Retyped(payload_type) => Shape::Retyped(*payload_type),
+            Form::Ts => Shape::Ts,
+            Form::Wrapped(wrapper) => Shape::Wrapped(wrapper),
+            Form::Either {
+                wrapper,
+                payload_type,
+            } => match payload_type {
+                _ if !came_as_rtp => Shape::Wrapped(wrapper),
+                None => Shape::AsReceived,
+                Some(payload_type) => Shape::Retyped(*payload_type),
+            },
         };
         let packets = match form {
-            Form::AsReceived | Form::Retyped(_) => &buffers.packets,
-            Form::Ts | Form::Wrapped(_) => &buffers.ts_datagrams,
+            Shape::AsReceived | Shape::Retyped(_) => &buffers.packets,
+            Shape::Ts | Shape::Wrapped(_) => &buffers.ts_datagrams,
         };
         if packets.is_empty() {
             return 0;
@@ -221,9 +322,9 @@ impl Output {
         let heads = &mut buffers.heads;
         heads.clear();
         // How many bytes of the head lead each datagram, and how many of the packet's own they replace.
-        let (head_bytes, replaced_bytes) = match form {
-            Form::AsReceived | Form::Ts => (0, 0),
-            Form::Retyped(payload_type) => {
+        let (head_bytes, replaced_bytes) = match &mut form {
+            Shape::AsReceived | Shape::Ts => (0, 0),
+            Shape::Retyped(payload_type) => {
                 heads.extend(packets.iter().map(|packet| {
                     let mut head = [0; HEADER_BYTES_MIN];
                     if let Some(first_two) = bytes
@@ -236,7 +337,7 @@ impl Output {
                 }));
                 (2, 2)
             }
-            Form::Wrapped(wrapper) => {
+            Shape::Wrapped(wrapper) => {
                 heads.extend(
                     packets
                         .iter()

@@ -328,7 +328,7 @@ impl Leg {
                 self.counts.invalid += 1;
                 continue;
             };
-            let source = || buffers.receive.source(packet);
+            let source = || buffers.receive.source(packet).map(|source| source.ip());
             if !self.filter.passes(&view, packet.arrival_ns, source) {
                 continue;
             }
@@ -370,7 +370,8 @@ impl Leg {
             all.more |= taken.more;
             let memory = buffers.memory.bytes();
             for packet in &buffers.packets {
-                if !self.filter.passes_fec(|| buffers.receive.source(packet)) {
+                let source = || buffers.receive.source(packet).map(|source| source.ip());
+                if !self.filter.passes_fec(source) {
                     continue;
                 }
                 let bytes = memory.get(packet.range()).unwrap_or_default();

@@ -108,6 +108,12 @@ impl PacketMemory {
         (received, staging)
     }
 
+    /// The receive region as one, and the staging region, both to be written.
+    #[inline]
+    pub fn split_both_mut(&mut self) -> (&mut [u8], &mut [u8]) {
+        self.bytes.split_at_mut(Self::STAGING_START)
+    }
+
     /// Offset of the staging region.
     pub const STAGING_START: usize = RECEIVE_BATCH * SLOT_STRIDE;
 }

@@ -1,12 +1,11 @@
 //! Receiving in batches: one `recvmmsg` for up to 64 datagrams, or 64 trains of coalesced ones.
 
 use std::mem::{size_of, zeroed};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd;
 
 use super::clock;
 use super::memory::{DATAGRAM_BYTES_MAX, PACKETS_MAX, Packet, PacketMemory, RECEIVE_BATCH};
-use super::socket::ReceiveSocket;
 
 /// The headers of one receive call; one for each core, used by all its flows in turn.
 pub struct ReceiveBatch {
@@ -82,7 +81,7 @@ impl ReceiveBatch {
     /// have room for [`PACKETS_MAX`] more.
     pub fn receive(
         &mut self,
-        socket: &ReceiveSocket,
+        socket: &impl AsRawFd,
         memory: &mut PacketMemory,
         packets: &mut Vec<Packet>,
         sources: Sources,
@@ -141,7 +140,7 @@ impl ReceiveBatch {
 
     /// Where a packet of the newest call came from; `None` when that was not asked for, or is no IP address.
     #[must_use]
-    pub fn source(&self, packet: &Packet) -> Option<IpAddr> {
+    pub fn source(&self, packet: &Packet) -> Option<SocketAddr> {
         let slot = PacketMemory::slot_of(packet.start as usize);
         let header = self.headers.get(slot)?;
         if header.msg_hdr.msg_name.is_null() {
@@ -154,13 +153,17 @@ impl ReceiveBatch {
                 // SAFETY: the kernel wrote a sockaddr_in, as family and length say; a sockaddr_storage is large enough and
                 // aligned for it.
                 let name = unsafe { *std::ptr::from_ref(name).cast::<libc::sockaddr_in>() };
-                let address = u32::from_be(name.sin_addr.s_addr);
-                Some(IpAddr::V4(Ipv4Addr::from_bits(address)))
+                let address = Ipv4Addr::from_bits(u32::from_be(name.sin_addr.s_addr));
+                let port = u16::from_be(name.sin_port);
+                Some(SocketAddr::V4(SocketAddrV4::new(address, port)))
             }
             libc::AF_INET6 if bytes >= size_of::<libc::sockaddr_in6>() => {
                 // SAFETY: as above, a sockaddr_in6.
                 let name = unsafe { *std::ptr::from_ref(name).cast::<libc::sockaddr_in6>() };
-                Some(IpAddr::V6(Ipv6Addr::from(name.sin6_addr.s6_addr)))
+                let address = Ipv6Addr::from(name.sin6_addr.s6_addr);
+                let port = u16::from_be(name.sin6_port);
+                let v6 = SocketAddrV6::new(address, port, 0, name.sin6_scope_id);
+                Some(SocketAddr::V6(v6))
             }
             _ => None,
         }

@@ -5,10 +5,10 @@
 use std::io;
 use std::marker::PhantomData;
 use std::mem::zeroed;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 
 use super::memory::PACKETS_MAX;
-use super::socket::SendSocket;
 
 /// Room for the datagrams of one output on their way to the kernel; one for each core, used by all outputs in turn.
 /// It is empty except while an [`Outgoing`] borrows it.
@@ -19,6 +19,8 @@ pub struct SendBatch {
     headers: Vec<libc::mmsghdr>,
     /// One for each header, pointed at by it.
     control: Vec<SegmentControl>,
+    /// Where messages go on a socket that is not connected, pointed at by headers.
+    names: Vec<socket2::SockAddr>,
 }
 
 /// Datagrams that are being collected for one output.
@@ -31,6 +33,11 @@ pub struct Outgoing<'b, 'a> {
 }
 
 impl<'a> Outgoing<'_, 'a> {
+    /// What is added from now on goes to `dest`; for a socket that is not connected.
+    pub fn set_destination(&mut self, dest: SocketAddr) {
+        self.batch.names.push(dest.into());
+    }
+
     /// Adds a datagram that consists of `head` (may be empty) and `body`. False, and nothing added, when a whole pass
     /// has been added already.
     #[inline]
@@ -44,7 +51,7 @@ impl<'a> Outgoing<'_, 'a> {
 
     /// Hands all datagrams to the kernel. `segmentation` is narrowed when the kernel shows that it cannot do what was
     /// asked.
-    pub fn flush(self, socket: &SendSocket, segmentation: &mut Segmentation) -> Sent {
+    pub fn flush(self, socket: &impl AsRawFd, segmentation: &mut Segmentation) -> Sent {
         self.batch.flush(socket, segmentation)
     }
 }
@@ -117,6 +124,8 @@ struct Message {
     bytes: usize,
     /// A smaller datagram was added: nothing can follow it.
     closed: bool,
+    /// How many names there were when it was made: the last of them is its destination.
+    names: usize,
 }
 
 /// A control message that tells the kernel the size of the datagrams.
@@ -158,6 +167,7 @@ impl SendBatch {
             messages: Vec::with_capacity(PACKETS_MAX),
             headers: Vec::with_capacity(MESSAGES_PER_CALL),
             control: vec![SegmentControl([0; SEGMENT_CONTROL_BYTES]); MESSAGES_PER_CALL],
+            names: Vec::new(),
         }
     }
 
@@ -177,6 +187,7 @@ impl SendBatch {
     fn clear(&mut self) {
         self.parts.clear();
         self.messages.clear();
+        self.names.clear();
     }
 
     #[inline]
@@ -186,7 +197,7 @@ impl SendBatch {
             && self
                 .messages
                 .last()
-                .is_some_and(|message| message.takes(bytes));
+                .is_some_and(|message| message.names == self.names.len() && message.takes(bytes));
         if !joins {
             self.messages.push(Message {
                 first_part: self.parts.len(),
@@ -195,6 +206,7 @@ impl SendBatch {
                 segments: 0,
                 bytes: 0,
                 closed: false,
+                names: self.names.len(),
             });
         }
         for part in [head, body] {
@@ -233,7 +245,7 @@ impl SendBatch {
         });
     }
 
-    fn flush(&mut self, socket: &SendSocket, segmentation: &mut Segmentation) -> Sent {
+    fn flush(&mut self, socket: &impl AsRawFd, segmentation: &mut Segmentation) -> Sent {
         let mut sent = Sent::default();
         let mut next = 0;
         let mut refused = 0;
@@ -269,7 +281,7 @@ impl SendBatch {
     }
 
     /// One call for the messages from `first` on. Returns how many the kernel took, at least one.
-    fn send_from(&mut self, socket: &SendSocket, first: usize) -> io::Result<usize> {
+    fn send_from(&mut self, socket: &impl AsRawFd, first: usize) -> io::Result<usize> {
         self.headers.clear();
         let messages = &self.messages[first..];
         for (message, control) in messages.iter().zip(&mut self.control) {
@@ -277,6 +289,10 @@ impl SendBatch {
             let mut header: libc::mmsghdr = unsafe { zeroed() };
             header.msg_hdr.msg_iov = self.parts[message.first_part..].as_mut_ptr();
             header.msg_hdr.msg_iovlen = message.parts;
+            if let Some(name) = message.name(&self.names) {
+                header.msg_hdr.msg_name = name.as_ptr().cast_mut().cast();
+                header.msg_hdr.msg_namelen = name.len();
+            }
             if message.segments > 1 {
                 control.set(message.segment_bytes);
                 header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
@@ -284,8 +300,8 @@ impl SendBatch {
             }
             self.headers.push(header);
         }
-        // SAFETY: each header points at parts and control of this batch, which live until the call returns; the parts
-        // point at bytes that `Outgoing` borrows.
+        // SAFETY: each header points at parts, control and perhaps a name of this batch, which live until the call returns
+        // and of which the kernel writes none; the parts point at bytes that `Outgoing` borrows.
         let count = unsafe {
             libc::sendmmsg(
                 socket.as_raw_fd(),
@@ -304,7 +320,7 @@ impl SendBatch {
     /// What to do about message `index`, which the kernel refused with `error`.
     fn after_error(
         &mut self,
-        socket: &SendSocket,
+        socket: &impl AsRawFd,
         segmentation: &mut Segmentation,
         index: usize,
         error: &io::Error,
@@ -343,7 +359,7 @@ impl SendBatch {
     }
 
     /// Sends the datagrams of one train one by one.
-    fn send_singly(&self, socket: &SendSocket, index: usize) -> Sent {
+    fn send_singly(&self, socket: &impl AsRawFd, index: usize) -> Sent {
         let message = self.messages[index];
         let parts = &self.parts[message.first_part..message.first_part + message.parts];
         let mut sent = Sent::default();
@@ -354,7 +370,7 @@ impl SendBatch {
             let (mut slices, count) = position.take(parts, bytes);
             left -= bytes;
             sent.calls += 1;
-            match send_one(socket, &mut slices[..count]) {
+            match send_one(socket, &mut slices[..count], message.name(&self.names)) {
                 Ok(()) => {
                     sent.packets += 1;
                     sent.bytes += bytes as u64;
@@ -384,6 +400,11 @@ enum AfterError {
 }
 
 impl Message {
+    /// Its destination, on a socket that is not connected.
+    fn name(self, names: &[socket2::SockAddr]) -> Option<&socket2::SockAddr> {
+        names.get(self.names.checked_sub(1)?)
+    }
+
     #[inline]
     const fn takes(&self, bytes: usize) -> bool {
         !self.closed
@@ -470,14 +491,23 @@ impl PartPosition {
 /// A datagram of two parts that do not start at a part's start touches at most this many.
 const SLICES_MAX: usize = 4;
 
-fn send_one(socket: &SendSocket, slices: &mut [libc::iovec]) -> io::Result<()> {
+fn send_one(
+    socket: &impl AsRawFd,
+    slices: &mut [libc::iovec],
+    name: Option<&socket2::SockAddr>,
+) -> io::Result<()> {
     for try_number in 0.. {
         // SAFETY: all zeroes is a valid msghdr.
         let mut header: libc::msghdr = unsafe { zeroed() };
         header.msg_iov = slices.as_mut_ptr();
         header.msg_iovlen = slices.len();
+        if let Some(name) = name {
+            header.msg_name = name.as_ptr().cast_mut().cast();
+            header.msg_namelen = name.len();
+        }
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        // SAFETY: the header points at `slices`, which point into bytes that `Outgoing` borrows.
+        // SAFETY: the header points at a name and at `slices`, which point into bytes that `Outgoing` borrows; the kernel
+        // writes none of them.
         if unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, flags) } >= 0 {
             return Ok(());
         }

@@ -13,6 +13,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::interface;
 
+mod duplex;
+
+pub use duplex::DuplexSocket;
+
 /// Why a socket could not be opened. Names the field of the configuration and its value.
 #[derive(Debug, thiserror::Error)]
 #[error("{field} {value}: {problem}")]
@@ -69,6 +73,17 @@ pub struct SendSocket {
     buffer_bytes: usize,
 }
 
+/// Timestamps, drop counts and coalescing: each makes things better, none is needed to run.
+fn learn_about_arrivals(socket: &Socket) {
+    for (level, option) in [
+        (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS),
+        (libc::SOL_SOCKET, libc::SO_RXQ_OVFL),
+        (libc::SOL_UDP, libc::UDP_GRO),
+    ] {
+        let _ = set_option(socket, level, option, &1_i32);
+    }
+}
+
 impl ReceiveSocket {
     /// Opens a socket that receives what `spec` says.
     ///
@@ -92,14 +107,7 @@ impl ReceiveSocket {
         if spec.bind_addr.ip().is_multicast() {
             change_membership(&socket, spec, index.unwrap_or(0), Membership::Join)?;
         }
-        // Timestamps, drop counts and coalescing: each makes things better, none is needed to run.
-        for (level, option) in [
-            (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS),
-            (libc::SOL_SOCKET, libc::SO_RXQ_OVFL),
-            (libc::SOL_UDP, libc::UDP_GRO),
-        ] {
-            let _ = set_option(&socket, level, option, &1_i32);
-        }
+        learn_about_arrivals(&socket);
         let mut receive = Self {
             socket,
             buffer_bytes: 0,

@@ -59,5 +59,9 @@ record! {
         iat_avg: Nanoseconds, rest "iat.avg_us";
         /// PDV jitter in microseconds
         pdv_jitter: Nanoseconds, rest "pdv_jitter_us";
+        /// Media delivery index: delay factor of the last second in microseconds (RFC 4445)
+        mdi_delay_factor_us: Optional, rest "mdi.delay_factor_us";
+        /// Media delivery index: packets lost in the last second, before any repair (RFC 4445)
+        mdi_media_loss_rate: Optional, rest "mdi.media_loss_rate";
     }
 }

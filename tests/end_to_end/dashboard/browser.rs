@@ -120,7 +120,9 @@ impl Browser {
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         self.call("Emulation.setEmulatedMedia", json!({"features": features}));
         // Pages hear of it, and draw, when the next frame is due.
-        self.evaluate("new Promise(d => requestAnimationFrame(() => requestAnimationFrame(() => d())))");
+        self.evaluate(
+            "new Promise(d => requestAnimationFrame(() => requestAnimationFrame(() => d())))",
+        );
     }
 
     /// The value of a JavaScript expression.

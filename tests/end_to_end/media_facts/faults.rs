@@ -1,5 +1,5 @@
 //! The built-in test source with faults put in: each raises its own counters by the exact number, and no other, and health
-//! follows it and comes back.
+//! follows it and comes back. What is allowed raises none.
 
 use std::collections::BTreeSet;
 
@@ -21,10 +21,38 @@ const FAULTS_MS: std::ops::Range<u64> = 3_000..4_500;
 /// The same number of every fault that can be told one by one, spread over [`FAULTS_MS`].
 const FAULTS: usize = 12;
 
+/// Pairs of packets that change places.
+const SWAPS: usize = 4;
+
+/// From here on the audio is away.
+const GONE_MS: u64 = 300;
+
+/// What is done to a stream.
+type Change = fn(&mut Line);
+
+/// What changes nothing, by name: nothing at all, and what the standards allow.
+const ALLOWED: [(&str, Change); 3] = [
+    ("clean", |_| {}),
+    // One identical repeat of a packet is legal (ISO/IEC 13818-1 2.4.3.3).
+    ("packets-twice", |line| line.repeat(1)),
+    ("clock-jitter", |line| {
+        // Up to 296 ns to either side, without any order.
+        let mut random = 1_u64;
+        for at in 0..line.packets.len() {
+            if View::new(&line.packets[at].0).pcr().is_some() {
+                random = random
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                line.move_pcr(at, Pcr27MHz::MODULUS - 8 + (random >> 33) % 17);
+            }
+        }
+    }),
+];
+
 /// A fault and what it does.
 struct Fault {
     name: &'static str,
-    put_in: fn(&mut Line),
+    put_in: Change,
     /// What is counted, and how often.
     counts: &'static [(&'static str, u64)],
     /// Health while it is there.
@@ -33,7 +61,7 @@ struct Fault {
     indicator: &'static str,
 }
 
-const ALL: [Fault; 9] = [
+const ALL: [Fault; 14] = [
     Fault {
         name: "dropped-packets",
         put_in: |line| {
@@ -43,6 +71,38 @@ const ALL: [Fault; 9] = [
                 .retain(|_| !dropped.contains(&position.next().unwrap()));
         },
         counts: &[("cc_errors", FAULTS as u64)],
+        health: "Error",
+        indicator: "1.4",
+    },
+    Fault {
+        name: "packets-three-times",
+        put_in: |line| line.repeat(2),
+        counts: &[("cc_errors", FAULTS as u64)],
+        health: "Error",
+        indicator: "1.4",
+    },
+    Fault {
+        name: "swapped-packets",
+        put_in: |line| {
+            let audio = line.in_time(|packet| packet.pid() == TestSource::AUDIO_PID);
+            let begins =
+                |at: &usize| View::new(&line.packets[*at].0).payload_unit_start_indicator();
+            let (pairs, _) = audio.as_chunks::<2>();
+            let pairs: Vec<[usize; 2]> = pairs
+                .iter()
+                .filter(|pair| !pair.iter().any(begins))
+                .copied()
+                .collect();
+            let step = pairs.len() / SWAPS;
+            assert!(step > 0, "{} are too few", pairs.len());
+            for [first, second] in pairs.into_iter().step_by(step).take(SWAPS) {
+                let packet = line.packets[first].0;
+                line.packets[first].0 = line.packets[second].0;
+                line.packets[second].0 = packet;
+            }
+        },
+        // 0 2 1 3: each of the three steps is out of order.
+        counts: &[("cc_errors", 3 * SWAPS as u64)],
         health: "Error",
         indicator: "1.4",
     },
@@ -80,6 +140,19 @@ const ALL: [Fault; 9] = [
         indicator: "1.3",
     },
     Fault {
+        name: "scrambled-pat",
+        put_in: |line| {
+            // Every other one, so that those in between come in time.
+            let pats = line.in_time(|packet| packet.pid() == Pid::PAT);
+            for at in pats.into_iter().step_by(2).take(FAULTS / 2) {
+                line.packets[at].0[3] |= 0x80;
+            }
+        },
+        counts: &[("pat_errors", FAULTS as u64 / 2)],
+        health: "Error",
+        indicator: "1.3",
+    },
+    Fault {
         name: "pmt-gap",
         put_in: |line| {
             let pmts = line.in_time(|packet| packet.pid() == TestSource::PMT_PID);
@@ -88,6 +161,21 @@ const ALL: [Fault; 9] = [
         counts: &[("pmt_errors", 1)],
         health: "Error",
         indicator: "1.5",
+    },
+    Fault {
+        name: "missing-pid",
+        put_in: |line| {
+            // Missed when it has been away for five seconds, so it goes long before the other faults.
+            for (packet, at_ns) in &mut line.packets {
+                let is_audio = View::new(packet).pid() == TestSource::AUDIO_PID;
+                if is_audio && *at_ns > GONE_MS * 1_000_000 {
+                    *packet = NULL_PACKET;
+                }
+            }
+        },
+        counts: &[("pid_errors", 1)],
+        health: "Error",
+        indicator: "1.6",
     },
     Fault {
         name: "transport-errors",
@@ -146,6 +234,24 @@ const ALL: [Fault; 9] = [
         health: "Warning",
         indicator: "2.4",
     },
+    Fault {
+        name: "pts-gap",
+        put_in: |line| {
+            // Pictures come every 40 ms: without 20 there are 840 ms between two PTS.
+            let starts = line.in_time(|packet| {
+                packet.pid() == TestSource::VIDEO_PID && packet.payload_unit_start_indicator()
+            });
+            for &at in &starts[..20] {
+                // PTS_DTS_flags of the PES header, behind whatever adaptation field there is.
+                let packet = &mut line.packets[at].0;
+                let header = packet.len() - View::new(packet).payload().unwrap().len();
+                packet[header + 7] &= 0x3f;
+            }
+        },
+        counts: &[("pts_errors", 1)],
+        health: "Warning",
+        indicator: "2.5",
+    },
 ];
 
 /// The test source's stream, and when each packet is sent.
@@ -155,25 +261,31 @@ struct Line {
 
 #[test]
 fn faults_are_counted_one_by_one() {
-    let clean = Played {
-        flow_id: "clean".to_owned(),
-        stream: Stream::new(1, &Line::clean().packets),
-    };
-    let spoiled = ALL.iter().zip(2..).map(|(fault, ssrc)| {
-        let mut line = Line::clean();
-        (fault.put_in)(&mut line);
-        Played {
-            flow_id: fault.name.to_owned(),
-            stream: Stream::new(ssrc, &line.packets),
-        }
-    });
-    let streams: Vec<Played> = std::iter::once(clean).chain(spoiled).collect();
+    let changes = ALLOWED
+        .iter()
+        .copied()
+        .chain(ALL.iter().map(|fault| (fault.name, fault.put_in)));
+    let streams: Vec<Played> = changes
+        .zip(1..)
+        .map(|((name, change), ssrc)| {
+            let mut line = Line::clean();
+            change(&mut line);
+            Played {
+                flow_id: name.to_owned(),
+                stream: Stream::new(ssrc, &line.packets),
+            }
+        })
+        .collect();
     let seen = play(&streams.iter().collect::<Vec<_>>());
-    let (seen_clean, seen) = seen.split_first().unwrap();
 
-    assert_arrived(&streams[0], seen_clean);
-    check_clean(seen_clean);
-    for ((fault, played), seen) in ALL.iter().zip(&streams[1..]).zip(seen) {
+    let (allowed, spoiled) = streams.split_at(ALLOWED.len());
+    let (seen_allowed, seen) = seen.split_at(ALLOWED.len());
+    for (played, seen) in allowed.iter().zip(seen_allowed) {
+        println!("{}", played.flow_id);
+        assert_arrived(played, seen);
+        check_clean(seen);
+    }
+    for ((fault, played), seen) in ALL.iter().zip(spoiled).zip(seen) {
         println!("{}", fault.name);
         let stats = &seen.stats;
         assert_arrived(played, seen);
@@ -194,7 +306,7 @@ fn faults_are_counted_one_by_one() {
     }
 }
 
-/// The clean stream raises nothing, and the arrival figures are those of the player.
+/// A stream without a fault raises nothing, and the arrival figures are those of the player.
 fn check_clean(seen: &Seen) {
     let stats = &seen.stats;
     assert_eq!(errors(&stats["tr101290"]), Counts::new(), "{stats:#}");
@@ -258,6 +370,16 @@ impl Line {
         }))
     }
 
+    /// Sends some packets of the video again, `times` times, right behind themselves.
+    fn repeat(&mut self, times: usize) {
+        // From behind, so that positions stay what they are.
+        for at in self.some_video().into_iter().rev() {
+            let packet = self.packets[at];
+            self.packets
+                .splice(at..at, std::iter::repeat_n(packet, times));
+        }
+    }
+
     /// Replaces packets by null packets and lets the counters of their PID go on without them.
     fn take_out(&mut self, pid: Pid, positions: &[usize]) {
         for &position in positions {
@@ -270,7 +392,7 @@ impl Line {
         }
     }
 
-    /// Moves a clock by `ticks` of 27 MHz.
+    /// Moves a clock on by `ticks` of 27 MHz; it wraps.
     fn move_pcr(&mut self, position: usize, ticks: u64) {
         let packet = &mut self.packets[position].0;
         let pcr: Pcr27MHz = View::new(packet).pcr().unwrap();

@@ -180,6 +180,50 @@ fn a_bandwidth_limit_arrives() {
 }
 
 #[test]
+fn srt_arrives_with_its_defaults() {
+    let found = spec(
+        &json!({"type": "srt", "mode": "listener", "local_addr": "0.0.0.0:9000", "latency_ms": 200,
+            "passphrase": "0123456789", "redundancy": {"mode": "caller", "local_addr": "0.0.0.0:0",
+                "remote_addr": "192.0.2.1:9001", "recv_latency_ms": 400}}),
+        &json!([{"type": "srt", "id": "a", "name": "A", "mode": "rendezvous", "local_addr": "192.0.2.2:9002",
+            "remote_addr": "192.0.2.1:9002", "max_bw": 1000, "max_rexmit_bw": -1, "send_drop_delay": -1,
+            "retransmit_algo": "reduced", "stream_id": "x"}]),
+    );
+    let leg = &found["input"]["leg"];
+    assert_eq!(leg["mode"], "listener");
+    assert_eq!(
+        (&leg["recv_latency_ms"], &leg["peer_latency_ms"]),
+        (&json!(200), &json!(200))
+    );
+    assert_eq!(
+        (&leg["passphrase"], &leg["aes_key_len"]),
+        (&json!("0123456789"), &json!(16))
+    );
+    assert_eq!(
+        (&leg["max_bw"], &leg["payload_size"]),
+        (&Value::Null, &json!(1_316))
+    );
+    let second = &found["input"]["redundancy"];
+    assert_eq!(second["path_differential_ms"], 50);
+    assert_eq!(second["leg"]["recv_latency_ms"], 400);
+    assert_eq!(second["leg"]["peer_latency_ms"], 120);
+    assert_eq!(second["leg"]["aes_key_len"], Value::Null);
+    let output = &found["outputs"][0];
+    assert_eq!(output["wrap_payload_type"], 97);
+    let leg = &output["leg"];
+    assert_eq!(
+        (&leg["max_bw"], &leg["max_rexmit_bw"]),
+        (&json!(1_000), &Value::Null)
+    );
+    assert_eq!(leg["send_drop_delay_ms"], Value::Null);
+    assert_eq!(leg["reduced_retransmission"], true);
+    assert_eq!(
+        (&leg["stream_id"], &leg["ip_ttl"]),
+        (&json!("x"), &json!(64))
+    );
+}
+
+#[test]
 fn source_ranges_are_read_and_written() {
     for text in [
         "192.0.2.1",
@@ -207,12 +251,10 @@ fn source_ranges_are_read_and_written() {
 
 #[test]
 fn a_type_that_cannot_be_run_is_named() {
-    let srt = json!({"type": "srt", "mode": "listener", "local_addr": "0.0.0.0:9000"});
     let rtmp = json!({"type": "rtmp", "dest_url": "rtmp://h/live", "stream_key": "k"});
     let hls = json!({"type": "hls", "ingest_url": "https://h"});
     let whip = json!({"type": "webrtc", "whip_url": "https://h"});
     for input in [
-        srt.clone(),
         json!({"type": "rtmp", "listen_addr": "0.0.0.0:1935"}),
         json!({"type": "rtsp", "rtsp_url": "rtsp://h"}),
         json!({"type": "webrtc"}),
@@ -227,7 +269,7 @@ fn a_type_that_cannot_be_run_is_named() {
             )
         );
     }
-    for output in [srt, rtmp, hls, whip] {
+    for output in [rtmp, hls, whip] {
         let output = with(&output, &json!({"id": "a", "name": "A"}));
         let document = with(
             &full_flow(),

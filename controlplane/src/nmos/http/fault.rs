@@ -33,12 +33,6 @@ impl Fault {
         }
     }
 
-    /// As [`Self::new`] with 400.
-    #[must_use]
-    pub(crate) fn bad_request(error: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, error)
-    }
-
     /// As [`Self::new`] with 404.
     #[must_use]
     pub(crate) fn not_found(error: impl Into<String>) -> Self {
@@ -61,18 +55,6 @@ impl Fault {
     #[must_use]
     pub(crate) const fn status(&self) -> StatusCode {
         self.status
-    }
-
-    /// Its reason, for people.
-    #[must_use]
-    pub(crate) fn error(&self) -> &str {
-        &self.error
-    }
-
-    /// More, for programmers.
-    #[must_use]
-    pub(crate) fn debug(&self) -> Option<&str> {
-        self.debug.as_deref()
     }
 }
 

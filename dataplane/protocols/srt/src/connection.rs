@@ -325,6 +325,14 @@ impl Connection {
             uptime: self.ended.unwrap_or(now).since(self.since),
             rtt: self.rtt.is_known().then(|| self.rtt.rtt()),
             rtt_variance: self.rtt.variance(),
+            key_refused: self
+                .crypto
+                .as_ref()
+                .and_then(|crypto| crypto.send.refused()),
+            key_overdue: self
+                .crypto
+                .as_ref()
+                .is_some_and(|crypto| crypto.send.is_overdue()),
             send: self.sender.stats(now),
             receive: self.receiver.stats(now),
             malformed: self.malformed,

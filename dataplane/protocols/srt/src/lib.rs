@@ -6,12 +6,12 @@
 
 #![forbid(unsafe_code)]
 
-pub mod delivery;
-pub mod crypto;
-pub mod stats;
 pub mod connection;
+pub mod crypto;
+pub mod delivery;
 pub mod filter;
 pub mod handshake;
+pub mod stats;
 pub mod stream_id;
 pub mod time;
 pub mod wire;

@@ -1,6 +1,7 @@
 //! What a connection tells about itself.
 
 use crate::connection::State;
+use crate::crypto::KmState;
 use crate::delivery::ReceiveCounts;
 use crate::filter::FilterCounts;
 use crate::time::Micros;
@@ -18,6 +19,10 @@ pub struct Stats {
     pub rtt: Option<Micros>,
     /// Variance of the round-trip time.
     pub rtt_variance: Micros,
+    /// Why the far end refuses the key that we announced; `None` when it does not.
+    pub key_refused: Option<KmState>,
+    /// Whether a new key is due and the far end has not confirmed it: the old one stays in use.
+    pub key_overdue: bool,
     /// The sending direction.
     pub send: SendStats,
     /// The receiving direction.

@@ -4,6 +4,7 @@
 //! The input is a list of orders: a byte that says what to send, a byte with a length, and so many bytes of content. An
 //! order sends raw bytes, a handshake with the content as its extensions, or one that fits with the content's pairs of
 //! bytes as changes to it, so that chance alone gets behind cookies and socket ids.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 

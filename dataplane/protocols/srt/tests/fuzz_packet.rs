@@ -1,5 +1,6 @@
 //! Fuzz target: any bytes as an SRT packet, and everything in it read. Run by `cargo test`, and at length by
 //! `cargo bolero test fuzz_packet`.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use bilbycast_srt::crypto::KeyMaterial;
 use bilbycast_srt::wire::{

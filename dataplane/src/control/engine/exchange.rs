@@ -16,7 +16,7 @@ use crate::flow::Flow;
 use crate::flow::analysis::Analysis;
 use crate::flow::input::Input;
 use crate::flow::output::Output;
-use crate::flow::receiver::Receiver;
+use crate::flow::socket::InputSocket;
 use crate::net::clock;
 
 /// How long an address may take to become free after its socket was closed: a request that the ring still holds keeps
@@ -74,13 +74,13 @@ impl Engine {
         let placed = &self.flows[&spec.id];
         let (handle, old_spec) = (&self.cores[placed.core], placed.spec.clone());
         let Opened {
-            receivers: mut spare,
+            sockets: mut spare,
             mut outputs,
         } = opened;
         let mut set_aside = Vec::new();
         if let Some(old) = handle.remove_flow(&spec.id)? {
             let (input, old_outputs) = old.into_parts();
-            spare.extend(input.into_receivers());
+            spare.extend(input.into_sockets());
             if keeps_outputs(spec, &old_spec) {
                 outputs.extend(old_outputs);
             } else {
@@ -97,7 +97,7 @@ impl Engine {
                 Err(failed) => {
                     if let Some(flow) = failed.brought {
                         let (input, brought) = flow.into_parts();
-                        spare.extend(input.into_receivers());
+                        spare.extend(input.into_sockets());
                         outputs.extend(brought);
                     }
                     failed.error
@@ -260,13 +260,11 @@ const LOAD_STEP_BPS: u64 = 100_000_000;
 /// Closes what a flow holds.
 pub(super) fn close(flow: Flow) {
     let (input, _) = flow.into_parts();
-    close_all(input.into_receivers());
+    close_all(input.into_sockets());
 }
 
-fn close_all(receivers: Vec<Receiver>) {
-    for receiver in receivers {
-        receiver.close();
-    }
+fn close_all(sockets: Vec<InputSocket>) {
+    sockets.into_iter().for_each(InputSocket::close);
 }
 
 fn removed_ids_of(change: &FlowChange) -> Vec<String> {
@@ -278,7 +276,7 @@ fn removed_ids_of(change: &FlowChange) -> Vec<String> {
 
 /// What a restart opens before the running flow is touched.
 struct Opened {
-    receivers: Vec<Receiver>,
+    sockets: Vec<InputSocket>,
     outputs: Vec<Output>,
 }
 
@@ -291,16 +289,16 @@ fn open_beside(spec: &FlowSpec, running: &FlowSpec) -> Result<Opened, OpenError>
         .filter(|output| !keeps_outputs || running.output(&output.id) != Some(output))
         .collect();
     let outputs = open_outputs(spec, &missing)?;
-    let held = open::receive_specs(&running.input);
-    let mut missing = open::receive_specs(&spec.input);
-    missing.retain(|receive| !held.contains(receive));
-    let receivers = open::receivers(&spec.id, &missing, &mut Vec::new())?;
-    Ok(Opened { receivers, outputs })
+    let held = open::socket_specs(&running.input);
+    let mut missing = open::socket_specs(&spec.input);
+    missing.retain(|socket| !held.contains(socket));
+    let sockets = open::sockets(&spec.id, &missing, &mut Vec::new())?;
+    Ok(Opened { sockets, outputs })
 }
 
 /// Whether outputs that stay the same can go on: whether they wrap packets depends on the input.
-const fn keeps_outputs(spec: &FlowSpec, running: &FlowSpec) -> bool {
-    open::comes_as_rtp(&spec.input) == open::comes_as_rtp(&running.input)
+fn keeps_outputs(spec: &FlowSpec, running: &FlowSpec) -> bool {
+    open::framing(&spec.input) == open::framing(&running.input)
 }
 
 fn open_flow(spec: &FlowSpec) -> Result<Flow, OpenError> {
@@ -310,7 +308,7 @@ fn open_flow(spec: &FlowSpec) -> Result<Flow, OpenError> {
 /// A flow from what is there, and for the rest newly opened. What fails leaves everything in `spare` and `ready`.
 fn assemble(
     spec: &FlowSpec,
-    spare: &mut Vec<Receiver>,
+    spare: &mut Vec<InputSocket>,
     ready: &mut Vec<Output>,
 ) -> Result<Flow, OpenError> {
     let mut outputs = Vec::with_capacity(spec.outputs.len());

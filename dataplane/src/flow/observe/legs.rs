@@ -177,6 +177,8 @@ fn leg_record(repair: &Repair, leg: &Leg, bitrate_bps: u64, now_ns: u64) -> LegR
         iat_max: figures.iat.map_or(ABSENT, |iat| iat.max_ns),
         iat_avg: figures.iat.map_or(ABSENT, |iat| iat.avg_ns),
         pdv_jitter: figures.jitter_ns.unwrap_or(ABSENT),
+        mdi_delay_factor_us: figures.delay_factor_us.unwrap_or(ABSENT),
+        mdi_media_loss_rate: figures.iat.map_or(ABSENT, |_| figures.media_loss_rate),
     }
 }
 

@@ -7,8 +7,8 @@ fn an_activation_without_changes_changes_nothing_of_the_flow() {
     for (input, output) in [
         (json!({}), json!({})),
         (
-            json!({"bind_addr": "192.0.2.1:5000", "interface_addr": "192.0.2.1", "fec_decode": {"columns": 3, "rows": 5},
-                "allowed_sources": ["203.0.113.7"], "master_enable": true}),
+            json!({"bind_addr": "192.0.2.1:5000", "interface_addr": "192.0.2.1",
+                "fec_decode": {"columns": 3, "rows": 5}, "allowed_sources": ["203.0.113.7"], "master_enable": true}),
             json!({"dest_addr": "203.0.113.9:6000", "bind_addr": "192.0.2.1:6500", "interface_addr": "127.0.0.1",
                 "fec_encode": {"columns": 3, "rows": 5, "layout": "staircase"}, "rtp_enabled": false}),
         ),

@@ -14,7 +14,7 @@ use crate::wire::{
 };
 
 use super::Received;
-use super::sender::{BUFFER_PACKETS_MAX, SYN};
+use super::sender::{BUFFER_PACKETS_MAX, SYN, WINDOW_MIN};
 
 mod acks;
 
@@ -215,7 +215,8 @@ impl Receiver {
             detail: Some(AckDetail {
                 rtt_us,
                 rtt_var_us,
-                buffer_available: self.buffer.available(),
+                // A far end that is told of no room at all sends nothing that could be acknowledged later.
+                buffer_available: self.buffer.available().max(WINDOW_MIN),
                 rates: Some(AckRates {
                     packets_per_second: u32::try_from(packets).unwrap_or(u32::MAX),
                     link_capacity: self.capacity.packets_per_second(),

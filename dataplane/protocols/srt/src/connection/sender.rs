@@ -177,6 +177,9 @@ impl Sender {
             if let Some(rates) = detail.rates {
                 self.counts.link_capacity = rates.link_capacity;
             }
+        } else {
+            // What a light one acknowledges may still lie in the far end's buffer.
+            self.peer_available = self.peer_available.saturating_sub(count).max(WINDOW_MIN);
         }
         true
     }
@@ -380,7 +383,7 @@ const IN_ORDER: bool = false;
 pub(super) const BUFFER_PACKETS_MAX: u32 = 1 << 20;
 
 /// Smallest window that an acknowledgement can leave.
-const WINDOW_MIN: u32 = 2;
+pub(super) const WINDOW_MIN: u32 = 2;
 
 /// Ranges that wait to be told.
 const DROP_REQUESTS_MAX: usize = 16;

@@ -235,7 +235,7 @@ impl FilterDecoder {
         let ended_from = self
             .end
             .saturating_sub(1)
-            .max(index.saturating_sub(self.window));
+            .max(index.saturating_sub(self.window.min(ENDED_MAX)));
         let sequence = self.sequence_of(index);
         self.end = index + 1;
         self.end_sequence = sequence.next();
@@ -369,20 +369,27 @@ impl FilterDecoder {
             return ends.then_some(GroupId::Row(last / columns));
         }
         let id = self.column_group(last)?;
-        (self.members(id).last() == Some(last)).then_some(id)
+        let (first, step) = self.first_and_step(id);
+        let ends = first + u64::from(self.size(id) - 1) * step == last;
+        ends.then_some(id)
     }
 
     /// The packets of a group, in order.
     fn members(&self, id: GroupId) -> impl Iterator<Item = u64> + use<> {
+        let (first, step) = self.first_and_step(id);
+        (0..u64::from(self.size(id))).map(move |position| first + position * step)
+    }
+
+    /// The first packet of a group, and how far apart its packets are.
+    fn first_and_step(&self, id: GroupId) -> (u64, u64) {
         let columns = u64::from(self.config.columns);
-        let (first, step) = match id {
+        match id {
             GroupId::Row(row) => (row * columns, 1),
             GroupId::Column { column, series } => (
                 self.config.column_start(column) + series * self.config.matrix(),
                 columns,
             ),
-        };
-        (0..u64::from(self.size(id))).map(move |position| first + position * step)
+        }
     }
 
     const fn size(&self, id: GroupId) -> u16 {
@@ -426,6 +433,9 @@ impl FilterDecoder {
 
 /// What is rebuilt at least, however small the matrix: reordering must not outrun it.
 const WINDOW_MIN: u64 = 256;
+
+/// Groups that end by one packet, however far it is ahead: what ends unseen is asked for when its time runs out.
+const ENDED_MAX: u64 = 8_192;
 
 /// Groups that wait for [`FilterDecoder::poll_rebuilt`]. A packet completes two at most, and each rebuilt one two more,
 /// of which one is taken.

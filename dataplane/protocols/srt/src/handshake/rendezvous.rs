@@ -118,42 +118,27 @@ impl Rendezvous {
     /// Takes a packet from the peer's address.
     pub fn handle(&mut self, now: Micros, packet: &Packet<'_>) {
         let destination = packet.destination();
-        let handshake = match packet {
-            Packet::Control(ControlPacket {
-                control: Control::Handshake(handshake),
-                ..
-            }) => handshake,
-            _ => {
-                //= draft-sharabayko-srt 4.3.2.2: a packet of the connection counts as an AGREEMENT
-                if destination == self.local.socket {
-                    self.confirm();
-                }
-                return;
+        let Packet::Control(ControlPacket {
+            control: Control::Handshake(handshake),
+            ..
+        }) = packet
+        else {
+            //= draft-sharabayko-srt 4.3.2.2: a packet of the connection counts as an AGREEMENT
+            if destination == self.local.socket {
+                self.confirm();
             }
+            return;
         };
         if destination != self.local.socket && destination != SocketId::NONE {
             return;
         }
         match handshake.kind {
             HandshakeKind::Rejection(code) if destination == self.local.socket => {
-                if !matches!(self.phase, Phase::Connected | Phase::Failed) {
-                    self.phase = Phase::Failed;
-                    self.repeat_at = None;
-                    self.outcome = Some(Outcome::Rejected(Rejection {
-                        reason: RejectReason::from_wire(code),
-                        by_peer: true,
-                    }));
-                }
+                self.handle_rejection(RejectReason::from_wire(code));
             }
-            HandshakeKind::WaveAHand => {
-                if self.meet(handshake) {
-                    self.repeat_at = Some(now);
-                }
-            }
-            HandshakeKind::Conclusion => {
-                if self.meet(handshake) {
-                    self.handle_conclusion(now, packet, handshake);
-                }
+            HandshakeKind::WaveAHand if self.meet(handshake) => self.repeat_at = Some(now),
+            HandshakeKind::Conclusion if self.meet(handshake) => {
+                self.handle_conclusion(now, packet, handshake);
             }
             HandshakeKind::Agreement => self.confirm(),
             _ => {}
@@ -365,6 +350,18 @@ impl Rendezvous {
             }
             other => self.phase = other,
         }
+    }
+
+    fn handle_rejection(&mut self, reason: RejectReason) {
+        if matches!(self.phase, Phase::Connected | Phase::Failed) {
+            return;
+        }
+        self.phase = Phase::Failed;
+        self.repeat_at = None;
+        self.outcome = Some(Outcome::Rejected(Rejection {
+            reason,
+            by_peer: true,
+        }));
     }
 
     fn refuse(&mut self, reason: RejectReason, socket: SocketId) {

@@ -78,15 +78,15 @@ impl<'a> ControlPacket<'a> {
         let (kind, subtype) = self.control.kind();
         let body: Body<'_> = match &self.control {
             Control::Handshake(handshake) => {
-                let length =
-                    write_header(buffer, kind, subtype, 0, self.timestamp, self.destination)
-                        .and_then(|()| handshake.write(buffer.get_mut(HEADER_BYTES..)?));
-                return length
-                    .map(|bytes| HEADER_BYTES + bytes)
+                let needed = HEADER_BYTES + handshake.bytes();
+                let available = buffer.len();
+                return write_header(buffer, kind, subtype, 0, self.timestamp, self.destination)
+                    .and_then(|()| handshake.write(buffer.get_mut(HEADER_BYTES..)?))
+                    .map(|_| needed)
                     .ok_or(BufferTooSmall {
                         packet: "handshake",
-                        needed: HEADER_BYTES + handshake.bytes(),
-                        available: buffer.len(),
+                        needed,
+                        available,
                     });
             }
             Control::Ack(ack) => {

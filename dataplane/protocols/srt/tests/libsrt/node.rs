@@ -1,7 +1,7 @@
 //! One of our connections on a socket, with a link that delays and loses.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use bilbycast_srt::handshake::{
@@ -24,6 +24,8 @@ pub(crate) struct Node {
     epoch: Instant,
     peer: Option<SocketAddr>,
     impairment: Impairment,
+    /// While it lasts nothing passes.
+    pub(crate) outage: Option<(Instant, Instant)>,
     random: u64,
     outgoing: VecDeque<(Instant, Vec<u8>)>,
     incoming: VecDeque<(Instant, Vec<u8>)>,
@@ -31,22 +33,31 @@ pub(crate) struct Node {
     pub(crate) data: (u64, u64),
     /// Of those that came in, how many were retransmissions, lost ones included.
     pub(crate) retransmitted_by_peer: u64,
+    /// Which keys data packets on the link named, by their flag.
+    pub(crate) keys_seen: [bool; 4],
 }
 
 impl Node {
-    pub(crate) fn open(peer: Option<SocketAddr>, impairment: Impairment, seed: u64) -> Self {
-        let socket = UdpSocket::bind(loopback(0)).unwrap();
+    pub(crate) fn open(
+        host: Ipv4Addr,
+        peer: Option<SocketAddr>,
+        impairment: Impairment,
+        seed: u64,
+    ) -> Self {
+        let socket = UdpSocket::bind((host, 0)).unwrap();
         socket.set_nonblocking(true).unwrap();
         Self {
             socket,
             epoch: Instant::now(),
             peer,
             impairment,
+            outage: None,
             random: seed | 1,
             outgoing: VecDeque::new(),
             incoming: VecDeque::new(),
             data: (0, 0),
             retransmitted_by_peer: 0,
+            keys_seen: [false; 4],
         }
     }
 
@@ -203,15 +214,16 @@ impl Node {
         self.random ^= self.random << 25;
         self.random ^= self.random >> 27;
         let drawn = self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11;
-        let lost = (drawn as f64) < self.impairment.loss * (1_u64 << 53) as f64;
-        if matches!(Packet::parse(datagram), Ok(Packet::Data(_))) {
+        let now = Instant::now();
+        let lost = (drawn as f64) < self.impairment.loss * (1_u64 << 53) as f64
+            || self
+                .outage
+                .is_some_and(|(from, to)| now >= from && now < to);
+        if let Ok(Packet::Data(packet)) = Packet::parse(datagram) {
+            self.keys_seen[packet.header.key as usize] = true;
             self.data.0 += 1;
             self.data.1 += u64::from(lost);
         }
         !lost
     }
-}
-
-pub(crate) fn loopback(port: u16) -> SocketAddr {
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }

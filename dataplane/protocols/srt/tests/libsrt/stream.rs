@@ -1,18 +1,22 @@
 //! A stream between one of our connections and `srt-live-transmit`.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use bilbycast_srt::crypto::{KeyLength, Passphrase};
+use bilbycast_srt::crypto::{KeyLength, Passphrase, RefreshPolicy};
 use bilbycast_srt::handshake::Settings;
-use bilbycast_srt::{Connection, State, Stats};
+use bilbycast_srt::{Connection, Micros, State, Stats};
 
-use super::node::{Impairment, Node, loopback};
+use super::node::{Impairment, Node};
 
 const PROGRAM: &str = "srt-live-transmit";
 const SECRET: &str = "correct-horse-battery";
 const PAYLOAD: usize = 1_316;
+
+/// Messages behind those that are checked: a packet that is lost shows by its successor.
+const TAIL: u32 = 40;
 
 /// What we are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,6 +46,10 @@ pub(crate) struct Stream {
     /// Packet filter of libsrt's end, when we have none of our own.
     pub(crate) peer_filter: Option<&'static str>,
     pub(crate) impairment: Impairment,
+    /// When the link is dead, counted from the first message.
+    pub(crate) outage: Option<(Duration, Duration)>,
+    /// Packets after which the sender takes a new key; announced half of them before.
+    pub(crate) refresh_packets: Option<u64>,
     /// How long the listening side has been there when the caller comes.
     pub(crate) age: Duration,
     pub(crate) peer_closes: bool,
@@ -59,6 +67,8 @@ impl Default for Stream {
             filter: None,
             peer_filter: None,
             impairment: Impairment::default(),
+            outage: None,
+            refresh_packets: None,
             age: Duration::ZERO,
             peer_closes: false,
         }
@@ -76,6 +86,9 @@ pub(crate) struct Outcome {
     pub(crate) data_packets: u64,
     pub(crate) lost: u64,
     pub(crate) retransmitted_by_peer: u64,
+    pub(crate) keys_seen: [bool; 4],
+    /// Messages since the last one that is missing.
+    pub(crate) run_at_end: u64,
     /// Whether the program had ended by itself in the end.
     pub(crate) peer_ended: bool,
 }
@@ -84,18 +97,19 @@ impl Stream {
     pub(crate) fn run(&self) -> Outcome {
         let settings = self.settings();
         // Where the program gets or puts the stream; the sink is ours.
-        let plain = UdpSocket::bind(loopback(0)).unwrap();
+        let host = own_host();
+        let plain = UdpSocket::bind((host, 0)).unwrap();
         plain.set_nonblocking(true).unwrap();
-        let feed_at = free_address();
+        let feed_at = free_address(host);
         let seed = u64::from(self.packets) << 8 | u64::from(self.latency_ms);
-        let peer_at = free_address();
+        let peer_at = free_address(host);
         let (mut node, srt) = match self.role {
             Role::Caller => (
-                Node::open(Some(peer_at), self.impairment, seed),
+                Node::open(host, Some(peer_at), self.impairment, seed),
                 format!("srt://{peer_at}?mode=listener{}", self.query()),
             ),
             Role::Listener => {
-                let node = Node::open(None, self.impairment, seed);
+                let node = Node::open(host, None, self.impairment, seed);
                 let srt = format!("srt://{}?mode=caller{}", node.address(), self.query());
                 (node, srt)
             }
@@ -122,16 +136,21 @@ impl Stream {
         let mut connection = Connection::new(negotiated, &settings, now);
 
         let start = Instant::now() + Duration::from_millis(150);
+        node.outage = self.outage.map(|(from, to)| (start + from, start + to));
         let mut written = 0;
-        let mut checker = Checker::default();
+        let mut checker = Checker {
+            end: u64::from(self.packets),
+            ..Checker::default()
+        };
         let end = start
-            + self.interval * self.packets
+            + self.interval * (self.packets + TAIL)
             + Duration::from_millis(u64::from(self.latency_ms))
             + Duration::from_millis(400);
         let mut buffer = [0; 2_048];
         while Instant::now() < end && checker.next < u64::from(self.packets) {
             node.pump(&mut connection, listener.as_mut());
-            while written < self.packets && Instant::now() >= start + self.interval * written {
+            while written < self.packets + TAIL && Instant::now() >= start + self.interval * written
+            {
                 let payload = payload(u64::from(written));
                 match self.direction {
                     Direction::Send => {
@@ -173,6 +192,8 @@ impl Stream {
             data_packets: node.data.0,
             lost: node.data.1 + link_drops,
             retransmitted_by_peer: node.retransmitted_by_peer,
+            keys_seen: node.keys_seen,
+            run_at_end: checker.run,
             peer_ended: peer.has_ended(),
         }
     }
@@ -206,9 +227,18 @@ impl Stream {
         Settings {
             passphrase: length.map(|_| Passphrase::new(SECRET).unwrap()),
             aes_key_len: length,
+            // The machine may be busy; nothing here is about this time.
+            connect_timeout: Micros::from_secs(15),
             recv_latency_ms: self.latency_ms,
             peer_latency_ms: self.latency_ms,
             packet_filter: self.filter.map(str::to_owned),
+            send_drop_delay_ms: Some(0),
+            key_refresh: self
+                .refresh_packets
+                .map_or_else(RefreshPolicy::default, |packets| RefreshPolicy {
+                    refresh_packets: packets,
+                    pre_announce_packets: packets / 2,
+                }),
             ..Settings::default()
         }
     }
@@ -221,6 +251,9 @@ impl Stream {
         if let Some(filter) = self.filter.or(self.peer_filter) {
             query += &format!("&packetfilter={filter}");
         }
+        if let Some(packets) = self.refresh_packets {
+            query += &format!("&kmrefreshrate={packets}&kmpreannounce={}", packets / 2 - 1);
+        }
         query
     }
 }
@@ -228,8 +261,11 @@ impl Stream {
 /// Checks what comes out: every message whole, none twice, none before another.
 #[derive(Debug, Default)]
 struct Checker {
+    /// Messages from this one on are not counted.
+    end: u64,
     next: u64,
     count: u64,
+    run: u64,
 }
 
 impl Checker {
@@ -240,6 +276,11 @@ impl Checker {
             message == payload(number),
             "message {number} is not what was sent"
         );
+        if number >= self.end {
+            self.next = number + 1;
+            return;
+        }
+        self.run = if number == self.next { self.run + 1 } else { 1 };
         self.next = number + 1;
         self.count += 1;
     }
@@ -325,6 +366,13 @@ fn drops(port: u16) -> u64 {
 }
 
 /// An address that is free now, for a program that must be told one.
-fn free_address() -> SocketAddr {
-    UdpSocket::bind(loopback(0)).unwrap().local_addr().unwrap()
+fn free_address(host: Ipv4Addr) -> SocketAddr {
+    UdpSocket::bind((host, 0)).unwrap().local_addr().unwrap()
+}
+
+/// A loopback address for each stream of each process, so that nobody takes a port that was free a moment ago.
+fn own_host() -> Ipv4Addr {
+    static STREAMS: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, high | 1, low, STREAMS.fetch_add(1, Ordering::Relaxed))
 }

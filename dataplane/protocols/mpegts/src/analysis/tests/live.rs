@@ -164,6 +164,33 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn clean_streams_raise_nothing_at_any_bitrate(
+        exponent in 5.5_f64..9.0,
+        sizes in prop::collection::vec(1_usize..=7, 1..9),
+    ) {
+        let bitrate_bps = 10_f64.powf(exponent) as u64;
+        let ms = (10_000 * 1_504_000 / bitrate_bps).clamp(200, 20_000);
+        let recording = Recording::new(bitrate_bps, ms);
+        let mut analyser = Analyser::new(AnalyserConfig::default());
+        let mut position = 0;
+        for size in sizes.iter().cycle() {
+            let end = recording.packets.len().min(position + size);
+            analyser.on_packets(&recording.packets[position..end], recording.at_ns(position));
+            position = end;
+            if position == recording.packets.len() {
+                break;
+            }
+        }
+        analyser.finish(recording.at_ns(position));
+        prop_assert_eq!(errors(&analyser), NONE_AT_ALL);
+        prop_assert_eq!(analyser.overflows(), Overflows::default());
+    }
+}
+
 /// Counters of bytes that come in pieces of the given sizes, over and over. All arrive at once: only order counts.
 fn run(bytes: &[u8], sizes: &[usize]) -> Counters {
     let mut analyser = Analyser::new(AnalyserConfig::default());

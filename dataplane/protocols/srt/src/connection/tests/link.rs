@@ -77,9 +77,9 @@ impl Link {
         };
         for _ in 0..copies {
             let mut at = now;
-            if self.conditions.rate > 0 {
-                let start = self.busy_until.max(now);
-                at = start + Micros(datagram.len() as u64 * 1_000_000 / self.conditions.rate);
+            let bytes = datagram.len() as u64;
+            if let Some(sending_us) = (bytes * 1_000_000).checked_div(self.conditions.rate) {
+                at = self.busy_until.max(now) + Micros(sending_us);
                 self.busy_until = at;
             }
             at += self.conditions.delay + Micros(self.random.below(self.conditions.jitter.0 + 1));

@@ -252,3 +252,59 @@ fn the_last_packet_of_a_burst_is_recovered_without_a_successor() {
         );
     }
 }
+
+#[test]
+fn a_receiver_that_is_not_read_stops_the_sender() {
+    let mut setup = Setup::default();
+    setup.settings.recv_buffer_packets = 512;
+    setup.settings.send_buffer_packets = 4_096;
+    let mut pair = Pair::new(setup);
+    pair.reading = false;
+    pair.write_for(Micros::from_secs(2));
+    let (send, receive) = (
+        pair.sender.connection.stats(pair.now).send,
+        pair.receiver.connection.stats(pair.now).receive,
+    );
+    assert!(
+        send.packets <= 600,
+        "{} sent into a window of 512",
+        send.packets
+    );
+    // Two packets beyond the window are always allowed, and are repeated until there is room for them.
+    assert!(receive.counts.no_room < 20, "{receive:?}");
+    assert_eq!(receive.counts.lost, 0);
+    pair.reading = true;
+    pair.run(Micros::from_secs(1));
+    // Those two are long too late when there is room.
+    assert!(pair.skipped <= 2, "{} skipped", pair.skipped);
+    assert_eq!(pair.delivered + pair.skipped, pair.written);
+}
+
+#[test]
+fn both_directions_carry_data_at_once() {
+    let mut pair = Pair::new(Setup::default().network(0.05, 40));
+    let (mut sent, mut received) = (0_u32, 0_u32);
+    let mut out = [0; 1_500];
+    let end = Micros::from_secs(10);
+    while pair.now < end + Micros::from_secs(2) {
+        let writing = pair.now < end;
+        pair.step(pair.now + Micros(1_000), writing);
+        let now = pair.receiver.clock(pair.now);
+        if writing {
+            let message = sent.to_be_bytes();
+            pair.receiver.connection.send(now, &[&message]).unwrap();
+            sent += 1;
+        }
+        let now = pair.sender.clock(pair.now);
+        while let Some(message) = pair.sender.connection.receive(now, &mut out) {
+            assert_eq!(
+                u32::from_be_bytes(out[..message.bytes].try_into().unwrap()),
+                received
+            );
+            received += 1;
+        }
+    }
+    assert_eq!(received, sent);
+    assert!(sent > 10_000);
+    assert_eq!((pair.delivered, pair.skipped), (pair.written, 0));
+}

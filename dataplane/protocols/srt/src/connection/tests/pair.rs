@@ -88,6 +88,8 @@ pub(super) struct Pair {
     /// As `delay`, over messages from this one on.
     pub(super) measure_from: u64,
     pub(super) events: u64,
+    /// Whether the application at the receiver reads.
+    pub(super) reading: bool,
 }
 
 impl End {
@@ -168,6 +170,7 @@ impl Pair {
             delay: (Micros::MAX, Micros::ZERO),
             measure_from: 0,
             events: 0,
+            reading: true,
             setup,
         }
     }
@@ -216,6 +219,7 @@ impl Pair {
             self.receiver
                 .connection
                 .next_delivery()
+                .filter(|_| self.reading)
                 .map_or(Micros::MAX, |at| self.receiver.simulated(at)),
             self.forth.next_arrival().unwrap_or(Micros::MAX),
             self.back.next_arrival().unwrap_or(Micros::MAX),
@@ -249,7 +253,9 @@ impl Pair {
             self.write();
             self.next_write += self.setup.interval;
         }
-        self.read();
+        if self.reading {
+            self.read();
+        }
         self.transmit();
     }
 

@@ -7,11 +7,14 @@ use crate::wire::{
     HandshakeKind, HsExtension, PeerIp, SrtFlags,
 };
 
+/// Kind and content of extension blocks.
+type Blocks<'a> = &'a [(u16, &'a [u8])];
+
 #[test]
 fn extensions_that_we_do_not_speak_are_refused_or_skipped() {
     let hs = hs_request();
     let group = [0, 0, 0, 1, 1, 0, 0, 0];
-    let cases: [(&[(u16, &[u8])], Option<RejectReason>); 15] = [
+    let cases: [(Blocks<'_>, Option<RejectReason>); 15] = [
         (&[(1, &hs)], None),
         (&[(1, &hs), (6, b"evil")], None),
         (&[(1, &hs), (6, b"elif")], Some(RejectReason::Congestion)),
@@ -252,15 +255,11 @@ fn every_reason_survives_the_wire() {
 }
 
 /// What a listener without a passphrase answers to a CONCLUSION with `extensions`.
-fn answer_to(extensions: &[(u16, &[u8])]) -> Option<RejectReason> {
+fn answer_to(extensions: Blocks<'_>) -> Option<RejectReason> {
     answer_with(&settings(None), extensions, 5)
 }
 
-fn answer_with(
-    settings: &Settings,
-    extensions: &[(u16, &[u8])],
-    version: u32,
-) -> Option<RejectReason> {
+fn answer_with(settings: &Settings, extensions: Blocks<'_>, version: u32) -> Option<RejectReason> {
     let mut listener = listener(settings.clone(), Micros::ZERO);
     let mut buffer = [0; HANDSHAKE_PACKET_BYTES_MAX];
     let cookie = cookie_of(&mut listener, Micros::ZERO);
@@ -306,11 +305,11 @@ fn cookie_of(listener: &mut Listener, now: Micros) -> u32 {
     }
 }
 
-fn conclusion(extensions: &[(u16, &[u8])], cookie: u32, version: u32) -> Vec<u8> {
+fn conclusion(extensions: Blocks<'_>, cookie: u32, version: u32) -> Vec<u8> {
     packet(HandshakeKind::Conclusion, extensions, cookie, version)
 }
 
-fn packet(kind: HandshakeKind, extensions: &[(u16, &[u8])], cookie: u32, version: u32) -> Vec<u8> {
+fn packet(kind: HandshakeKind, extensions: Blocks<'_>, cookie: u32, version: u32) -> Vec<u8> {
     let mut content = [0; 1_024];
     let mut writer = ExtensionsWriter::new(&mut content);
     for (kind, content) in extensions {

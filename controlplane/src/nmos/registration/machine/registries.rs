@@ -1,0 +1,124 @@
+//! The registries that are known, and in which order they are tried.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::registry::Registry;
+use crate::nmos::tai::Tai;
+
+/// All registries that may be used, best first, and how they have behaved.
+#[derive(Debug, Default)]
+pub(super) struct Registries {
+    known: Vec<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    registry: Arc<Registry>,
+    /// In a row.
+    failures: u32,
+    failed_at: Option<Instant>,
+    /// When it may be tried again.
+    retry_at: Option<Instant>,
+    /// The version of the node resource that it does not take.
+    refused: Option<Tai>,
+}
+
+impl Registries {
+    /// From now on there are these. How one behaved is remembered as long as it stays the same.
+    pub(super) fn set(&mut self, registries: Vec<Registry>) {
+        let mut old = std::mem::take(&mut self.known);
+        for registry in registries {
+            let place = old.iter().position(|known| *known.registry == registry);
+            self.known.push(match place {
+                Some(place) => old.swap_remove(place),
+                None => Known {
+                    registry: Arc::new(registry),
+                    failures: 0,
+                    failed_at: None,
+                    retry_at: None,
+                    refused: None,
+                },
+            });
+        }
+        // A stable sort: of two with one priority, the one that was found first.
+        self.known.sort_by_key(|known| known.registry.priority());
+    }
+
+    /// All of them, best first.
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Registry>> {
+        self.known.iter().map(|known| &known.registry)
+    }
+
+    /// The one to try now: by priority, but those that failed not long ago only after the others, so that one that
+    /// never answers does not cost its timeout at every change.
+    pub(super) fn pick(&self, now: Instant, node: Tai) -> Option<Arc<Registry>> {
+        let is_ready = |known: &&Known| {
+            known.refused != Some(node) && known.retry_at.is_none_or(|retry_at| retry_at <= now)
+        };
+        let ready = self.known.iter().filter(is_ready);
+        let best = ready.min_by_key(|known| {
+            let failed_at = known.failed_at.filter(|_| known.failures > 0);
+            failed_at.is_some_and(|failed_at| now < failed_at + FORGIVEN_AFTER)
+        });
+        best.map(|known| Arc::clone(&known.registry))
+    }
+
+    /// When [`pick`](Self::pick) has something again that it has not now.
+    pub(super) fn next_retry(&self, node: Tai) -> Option<Instant> {
+        let known = self.known.iter();
+        known
+            .filter(|known| known.refused != Some(node))
+            .filter_map(|known| known.retry_at)
+            .min()
+    }
+
+    /// It did not answer, or not as a registry does. `spread` (0-255) is this node's own, so that not all nodes of a
+    /// plant come back at the same moment.
+    pub(super) fn fail(&mut self, registry: &Registry, now: Instant, spread: u8) {
+        if let Some(known) = self.find(registry) {
+            let pause = RETRY_MIN.saturating_mul(1 << known.failures.min(DOUBLINGS_MAX));
+            let pause = pause.min(RETRY_MAX);
+            known.failures = known.failures.saturating_add(1);
+            known.failed_at = Some(now);
+            known.retry_at = Some(now + pause + pause * u32::from(spread) / SPREAD_SHARE);
+        }
+    }
+
+    /// It does not take the node resource of this version, and is not asked again before there is another.
+    pub(super) fn refuse(&mut self, registry: &Registry, node: Tai) {
+        if let Some(known) = self.find(registry) {
+            known.refused = Some(node);
+        }
+    }
+
+    /// It answered as a registry does.
+    pub(super) fn succeed(&mut self, registry: &Registry) {
+        if let Some(known) = self.find(registry) {
+            known.failures = 0;
+            known.failed_at = None;
+            known.retry_at = None;
+            known.refused = None;
+        }
+    }
+
+    fn find(&mut self, registry: &Registry) -> Option<&mut Known> {
+        let mut known = self.known.iter_mut();
+        known.find(|known| *known.registry == *registry)
+    }
+}
+
+/// The first pause before a registry that failed is tried again; each further one is twice as long.
+pub(super) const RETRY_MIN: Duration = Duration::from_secs(1);
+
+/// The longest pause.
+pub(super) const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// Enough to get from the shortest pause to the longest.
+const DOUBLINGS_MAX: u32 = 6;
+
+/// 255 of this is a quarter of a pause.
+const SPREAD_SHARE: u32 = 1_024;
+
+/// How long a failure puts a registry behind the others.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(60);
