@@ -54,7 +54,8 @@ fn nothing_is_lost(bitrate_bps: u64, packets: u64) {
     assert_eq!(legs.len(), 2, "{stats:#}");
     let sum = |field: &str| -> u64 { legs.iter().map(|leg| leg[field].as_u64().unwrap()).sum() };
     assert_eq!(sum("packets_used"), sent, "{stats:#}");
-    assert_eq!(sum("packets_late"), 0, "{stats:#}");
+    // A second copy may be late when the sender itself was held up; no packet whose turn was missed may be.
+    assert_eq!(input["packets_late"], 0, "{stats:#}");
     // What was lost at the very end, nobody can know yet.
     let known = sum("packets_received") + sum("packets_lost");
     assert!((2 * sent - 200..=2 * sent).contains(&known), "{stats:#}");
@@ -236,14 +237,27 @@ fn fec_on_each_leg_comes_before_the_merge() {
         "leg 1 alone is not whole"
     );
     assert_eq!(first.media, second.media, "both legs have the same packets");
-    output.wait_count(first.media.len(), Duration::from_secs(5));
+    // What one leg knows the merge knows; the stream ends in a block that has no FEC yet.
+    let known: std::collections::BTreeSet<&[u8]> = first
+        .knowable()
+        .into_iter()
+        .chain(second.knowable())
+        .collect();
+    let expected: Vec<&Vec<u8>> = first
+        .media
+        .iter()
+        .filter(|packet| known.contains(&packet[..]))
+        .collect();
+    assert!(expected.len() + 2 >= first.media.len());
+    assert!(second.knowable().len() > first.knowable().len());
+    output.wait_count(expected.len(), Duration::from_secs(5));
     let got = output.finish(Duration::from_millis(300));
     let got: Vec<&Vec<u8>> = got.iter().map(|datagram| &datagram.bytes).collect();
-    let sent: Vec<&Vec<u8>> = first.media.iter().collect();
-    assert_eq!(got.len(), sent.len());
-    assert!(got == sent);
+    assert_eq!(got.len(), expected.len());
+    assert!(got == expected);
     let stats = node.api().stats("back");
-    assert_eq!(stats["input"]["packets_lost"], 0, "{stats:#}");
+    let missing = first.media.len() - expected.len();
+    assert_eq!(stats["input"]["packets_lost"], missing, "{stats:#}");
     let legs = &stats["input"]["legs"];
     for leg in [0, 1] {
         assert!(

@@ -112,7 +112,7 @@ impl Analyser {
     ///
     /// Sync bytes may be wrong: after two wrong ones in a row packets are not read until a right one comes.
     pub fn on_packets(&mut self, packets: &[[u8; TS_PACKET_SIZE]], arrival_ns: u64) {
-        self.engine.arrive(arrival_ns);
+        self.engine.arrive(packets.len(), arrival_ns);
         for packet in packets {
             self.engine.packet(packet);
         }
@@ -126,7 +126,8 @@ impl Analyser {
             self.on_packets(packets, arrival_ns);
             return;
         }
-        self.engine.arrive(arrival_ns);
+        self.engine
+            .arrive(payload.len() / TS_PACKET_SIZE, arrival_ns);
         let engine = &mut self.engine;
         let discarded = self.aligner.push_each(payload, |found| match found {
             Aligned::Packet(packet) => engine.packet(packet),

@@ -41,6 +41,8 @@ pub(super) struct Engine {
     // Position and sync
     /// Packets of the stream so far, those that were thrown away too.
     pub(super) position: u64,
+    /// Position of the last packet of this arrival.
+    arrival_end: u64,
     /// How often packets were lost or put in.
     disturbances: u64,
     bad_syncs: u8,
@@ -112,6 +114,7 @@ impl Engine {
             rose_ns: [None; 3],
             errors_before: [0; 3],
             position: 0,
+            arrival_end: 0,
             disturbances: 0,
             bad_syncs: 0,
             in_sync: true,
@@ -127,8 +130,9 @@ impl Engine {
         }
     }
 
-    /// Packets have come.
-    pub(super) fn arrive(&mut self, arrival_ns: u64) {
+    /// `packets` have come together.
+    pub(super) fn arrive(&mut self, packets: usize, arrival_ns: u64) {
+        self.arrival_end = self.position + packets as u64;
         if !self.started {
             self.started = true;
             self.newest_ns = arrival_ns;
@@ -306,6 +310,7 @@ impl Engine {
                 pcr,
                 position: self.position,
                 at_ns: self.newest_ns,
+                behind: self.arrival_end.saturating_sub(self.position),
                 flagged: packet.discontinuity_indicator(),
                 disturbances: self.disturbances,
             };

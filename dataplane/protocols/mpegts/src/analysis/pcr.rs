@@ -25,6 +25,8 @@ struct Last {
     /// Until when its absence has been counted.
     overdue_ns: u64,
     disturbances: u64,
+    position: u64,
+    behind: u64,
 }
 
 /// Where and when a PCR was found.
@@ -34,6 +36,8 @@ pub(super) struct Found {
     /// Packets of the stream before it.
     pub(super) position: u64,
     pub(super) at_ns: u64,
+    /// Packets behind it that arrived with it.
+    pub(super) behind: u64,
     /// discontinuity_indicator of its packet.
     pub(super) flagged: bool,
     /// How often packets have been lost or put in so far.
@@ -67,10 +71,12 @@ impl Clock {
         let Some(last) = self.last else {
             return self.restart(found);
         };
-        let overdue = last.overdue_ns == last.at_ns
-            && found.at_ns.saturating_sub(last.at_ns) > INTERVAL_NS_MAX;
-        counters.pcr_repetition_errors += u64::from(overdue);
         let step = found.pcr.ticks_since(last.pcr);
+        let interval_ns = found.at_ns.saturating_sub(last.at_ns);
+        let overdue = last.overdue_ns == last.at_ns
+            && interval_ns > INTERVAL_NS_MAX
+            && interval_ns.saturating_sub(packing_ns(&last, &found, step)) > INTERVAL_NS_MAX;
+        counters.pcr_repetition_errors += u64::from(overdue);
         if step > STEP_TICKS_MAX || found.flagged {
             counters.pcr_discontinuity_errors += u64::from(!found.flagged);
             self.finish(counters);
@@ -86,6 +92,8 @@ impl Clock {
             at_ns: found.at_ns,
             overdue_ns: found.at_ns,
             disturbances: found.disturbances,
+            position: found.position,
+            behind: found.behind,
         });
         let (position, since) = self.mark;
         if ticks - since >= RATE_TICKS {
@@ -133,6 +141,8 @@ impl Clock {
             at_ns: found.at_ns,
             overdue_ns: found.at_ns,
             disturbances: found.disturbances,
+            position: found.position,
+            behind: found.behind,
         });
         self.line.push(found.position, ticks, false);
         self.mark = (found.position, ticks);
@@ -142,6 +152,21 @@ impl Clock {
         self.accuracy_errors = self.accuracy_errors.saturating_add(errors);
         counters.pcr_accuracy_errors += u64::from(errors);
     }
+}
+
+/// How much of the interval between two arrivals comes from the datagrams: a packet waits in its datagram for those behind
+/// it, each as long as a packet takes by this clock.
+#[cold]
+fn packing_ns(last: &Last, found: &Found, step: u64) -> u64 {
+    const TICK_NS_NUMERATOR: u128 = 1_000;
+    const TICK_NS_DENOMINATOR: u128 = Pcr27MHz::HZ as u128 / 1_000_000;
+    let more_behind = found.behind.saturating_sub(last.behind);
+    let packets = found.position.saturating_sub(last.position);
+    if step > STEP_TICKS_MAX || found.flagged || packets == 0 {
+        return 0;
+    }
+    let ticks = u128::from(more_behind) * u128::from(step) / u128::from(packets);
+    u64::try_from(ticks * TICK_NS_NUMERATOR / TICK_NS_DENOMINATOR).unwrap_or(u64::MAX)
 }
 
 fn rate(packets: u64, ticks: u64) -> Option<u64> {

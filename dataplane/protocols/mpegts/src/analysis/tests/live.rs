@@ -69,6 +69,26 @@ fn silence_counts_tables_and_pids_on() {
 }
 
 #[test]
+fn a_clock_that_arrives_late_is_late() {
+    // 90 ms more than the 20 ms from PCR to PCR; datagrams of seven take 5 ms.
+    for (pause_ns, expected) in [(70_000_000, 0), (90_000_000, 1)] {
+        let recording = Recording::new(2_000_000, 6_000);
+        let pcrs = recording.pcrs();
+        let at = pcrs[pcrs.len() / 2];
+        let mut analyser = Analyser::new(AnalyserConfig::default());
+        for (n, datagram) in recording.packets.chunks(7).enumerate() {
+            let pause_ns = if 7 * n > at { pause_ns } else { 0 };
+            analyser.on_packets(datagram, recording.at_ns(7 * n) + pause_ns);
+        }
+        let expected = Counters {
+            pcr_repetition_errors: expected,
+            ..NONE_AT_ALL
+        };
+        assert_eq!(errors(&analyser), expected);
+    }
+}
+
+#[test]
 fn a_priority_is_in_order_again_after_a_second() {
     let mut recording = Recording::new(4_000_000, 6_000);
     let at = recording.packets.len() / 2;
