@@ -39,6 +39,11 @@ packages=()
 for entry in "${programs[@]}"; do
     command -v "${entry%%:*}" >/dev/null || packages+=("${entry##*:}")
 done
+# The plugin has no program of its own.
+if [ "$1" = test ] && ! gst-inspect-1.0 --exists rtpst2022-1-fecdec 2>/dev/null; then
+    packages+=(gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good)
+fi
+
 # The compiler alone cannot link without the C library's own files.
 if ! [ -e /usr/include/stdio.h ]; then
     packages+=(libc6-dev)

@@ -16,6 +16,8 @@
 //!   direct path. The bare loop stands beside them: waiting for the 0.5 ms tick is part of its figure too.
 //! * **Idle**: CPU of a data plane with ten flows and no traffic.
 //!
+//! [`repair`] and [`srt`] are documents of their own.
+//!
 //! # Cores
 //!
 //! What is measured has a CPU of its own (by default the last). Sender and sink share another (by default the first)
@@ -70,16 +72,20 @@ mod histogram;
 pub(crate) mod load;
 mod plan;
 pub(crate) mod proc;
+pub mod repair;
 pub(crate) mod report;
 mod search;
 mod session;
 pub(crate) mod sink;
+pub mod srt;
 pub(crate) mod stream;
 
 pub use floor::{Wake, forward_bare};
 pub use load::{Arrivals, RunRecord};
 pub use plan::Settings;
-pub use report::{AddedLatency, Cost, Goal, Idle, Latency, LimitedBy, Lossless, PathName, Report};
+pub use report::{
+    AddedLatency, Cost, Document, Facts, Goal, Idle, Latency, LimitedBy, Lossless, PathName, Report,
+};
 
 use dataplane::net::clock::{monotonic_ns, unix_us};
 
@@ -88,7 +94,7 @@ use crate::host::Machine;
 use plan::Plan;
 use session::Session;
 
-/// Measures everything. Takes at most three minutes, with [`Settings::quick`] at most 20 s, and says on standard error
+/// Measures forwarding. Takes at most three minutes, with [`Settings::quick`] at most 20 s, and says on standard error
 /// what it is at.
 ///
 /// # Errors

@@ -117,32 +117,50 @@ impl Nmos {
     /// Gives a resource a new version though it may look the same, as every activation does (nmos.md 5.2). Nothing
     /// happens when there is no such resource.
     pub fn bump(&self, kind: ResourceType, id: Uuid) {
-        self.renew(kind, id, |_, _| ());
+        self.renew([(kind, id)], |_, _, _| ());
     }
 
-    /// A sender or a receiver was activated, and its change of the configuration is in force: its version rises, and
-    /// `peer` is from now on the far end that its `subscription` names, whenever that may name one. It is forgotten with
-    /// the end of this process, or when the flow is deleted.
-    pub fn activated(&self, kind: ResourceType, id: Uuid, peer: Option<Uuid>) {
-        self.renew(kind, id, |builder, resource| {
-            builder.set_peer(resource, peer);
+    /// Senders or receivers were activated, and their change of the configuration is in force: their versions rise, and
+    /// the second id, when there is one, is from now on the far end that the `subscription` of the first one names,
+    /// whenever that may name one. It is forgotten with the end of this process, or when the flow is deleted.
+    pub fn activated(&self, all: impl IntoIterator<Item = (ResourceType, Uuid, Option<Uuid>)>) {
+        let all: Vec<_> = all.into_iter().collect();
+        let ids = all.iter().map(|(kind, id, _)| (*kind, *id));
+        self.renew(ids, |builder, place, resource| {
+            builder.set_peer(resource, all[place].2);
         });
     }
 
-    fn renew(&self, kind: ResourceType, id: Uuid, change: impl FnOnce(&mut Builder, &Resource)) {
+    /// The transport file that a receiver is told names this payload type, or there is none: senders of its flow name
+    /// it too while nothing better is known. Told with the next model.
+    pub(crate) fn announced(&self, receiver: Uuid, payload_type: Option<u8>) {
+        let mut maker = self.lock();
+        let newest = Arc::clone(&self.model.borrow());
+        if let Some(resource) = newest.get(ResourceType::Receiver, receiver) {
+            maker.is_stale |= maker.builder.set_announced(resource, payload_type);
+        }
+    }
+
+    /// New versions for all of these at once; `change` is also given the place in the list.
+    fn renew(
+        &self,
+        all: impl IntoIterator<Item = (ResourceType, Uuid)>,
+        change: impl Fn(&mut Builder, usize, &Resource),
+    ) {
         let mut maker = self.lock();
         // What the configuration changed at the same time comes with the same version.
-        let newest = Arc::clone(&self.model.borrow());
-        let model = match newest.get(kind, id) {
-            Some(_) => newest,
-            None => self.refresh(&mut maker),
-        };
-        if let Some(resource) = model.get(kind, id) {
-            change(&mut maker.builder, resource);
-            maker.builder.bump(resource);
-            maker.is_stale = true;
-            self.refresh(&mut maker);
+        let mut model = Arc::clone(&self.model.borrow());
+        for (place, (kind, id)) in all.into_iter().enumerate() {
+            if model.get(kind, id).is_none() {
+                model = self.refresh(&mut maker);
+            }
+            if let Some(resource) = model.get(kind, id) {
+                change(&mut maker.builder, place, resource);
+                maker.builder.bump(resource);
+                maker.is_stale = true;
+            }
         }
+        self.refresh(&mut maker);
     }
 
     /// Takes what is measured and which interfaces there are.

@@ -34,6 +34,7 @@ mod setup;
 mod tell;
 
 pub use error::{FailedFlows, Fault, NodeError};
+pub(crate) use flows::FlowEdit;
 pub use history::HISTORY_SECONDS_MAX;
 pub use runs::Runs;
 pub use setup::SetupOutcome;

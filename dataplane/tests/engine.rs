@@ -10,7 +10,8 @@ use bilbycast_shm_proto::control::{
     BootId, Command, ControlError, ControlErrorKind, FlowChange, FlowList, ReplyBody,
 };
 use bilbycast_shm_proto::model::{
-    FlowSpec, InputSpec, OutputKind, OutputSpec, ReceiveSpec, RtpInputSpec, RtpOutputSpec, SendSpec,
+    FlowSpec, InputSpec, OutputKind, OutputSpec, ReceiveSpec, RtpInputRedundancySpec, RtpInputSpec,
+    RtpOutputSpec, SendSpec,
 };
 use bilbycast_shm_proto::shm::{self, ShmReader};
 use dataplane::control::engine::{CoreHandle, Engine};
@@ -197,6 +198,42 @@ fn a_restart_with_the_same_input_loses_nothing_that_waits_in_the_socket() {
     }
     send_rtp(addr, 9);
     assert_eq!(sequence_of(&a), 9);
+}
+
+/// An input that is pointed elsewhere, or gets a second leg, restarts no output: the socket of the output is the same, which
+/// its source port shows.
+#[test]
+fn outputs_go_on_when_the_input_changes() {
+    let mut node = Node::new();
+    let a = sink();
+    let (first, second) = (free_addr(), free_addr());
+    let source = |addr: SocketAddr, sequence: u16| {
+        send_rtp(addr, sequence);
+        let mut packet = [0; 2_000];
+        let (_, from) = a.recv_from(&mut packet).expect("a packet within 5 s");
+        assert_eq!(u16::from_be_bytes([packet[2], packet[3]]), sequence);
+        from
+    };
+    let mut spec = flow("f", first, &[("a", &a)]);
+    node.apply(&spec).unwrap();
+    let before = source(first, 1);
+    let moved = flow("f", second, &[("a", &a)]);
+    assert_eq!(node.apply(&moved), Ok(FlowChange::Restarted));
+    assert_eq!(source(second, 2), before);
+    let InputSpec::Rtp(rtp) = &mut spec.input else {
+        panic!("the flow has an RTP input");
+    };
+    rtp.redundancy = Some(RtpInputRedundancySpec {
+        receive: Some(ReceiveSpec {
+            bind_addr: second,
+            interface_addr: None,
+            source_addr: None,
+        }),
+        path_differential_ms: 5,
+    });
+    assert_eq!(node.apply(&spec), Ok(FlowChange::Restarted));
+    assert_eq!(source(second, 3), before);
+    assert_eq!(source(first, 4), before);
 }
 
 #[test]

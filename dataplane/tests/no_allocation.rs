@@ -9,8 +9,8 @@ use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bilbycast_shm_proto::model::{
-    InputSpec, OutputKind, OutputSpec, ReceiveSpec, RtpInputSpec, RtpOutputSpec, SendSpec,
-    UdpInputSpec, UdpOutputSpec,
+    InputSpec, OutputKind, OutputSpec, ReceiveSpec, RtpInputRedundancySpec, RtpInputSpec,
+    RtpOutputSpec, SendSpec, UdpInputSpec, UdpOutputSpec,
 };
 use dataplane::control::open;
 use dataplane::flow::analysis::Analysis;
@@ -142,6 +142,13 @@ fn a_running_flow_allocates_nothing_per_packet() {
         source_addr: None,
     };
     let rtp = InputSpec::Rtp(RtpInputSpec::plain(receive.clone()));
+    let repaired = InputSpec::Rtp(RtpInputSpec {
+        redundancy: Some(RtpInputRedundancySpec {
+            receive: Some(receive.clone()),
+            path_differential_ms: 1,
+        }),
+        ..RtpInputSpec::plain(receive.clone())
+    });
     let udp = InputSpec::Udp(UdpInputSpec { receive });
     assert_eq!(carry(&rtp, true, 7, 60_000), 0, "RTP of 7 x 188");
     assert_eq!(
@@ -150,6 +157,7 @@ fn a_running_flow_allocates_nothing_per_packet() {
         "RTP of 4 x 188, put together anew"
     );
     assert_eq!(carry(&udp, false, 7, 20_000), 0, "raw, wrapped");
+    assert_eq!(carry(&repaired, true, 7, 20_000), 0, "a leg of two");
     assert_eq!(
         allocations_in(|| drop(black_box(Box::new(1_u64)))),
         1,

@@ -291,6 +291,8 @@ record! {
         /// Media delivery index: packets lost in the last second (RFC 4445)
         mdi_media_loss_rate: Optional, rest "mdi.media_loss_rate",
             prometheus "bilbycast_edge_flow_mdi_media_loss_rate";
+        /// Payload type of the newest RTP packet
+        input_payload_type: Optional, rest "input.payload_type";
         /// FEC packets received
         input_fec_packets_received: Counter, rest "input.fec_packets_received",
             prometheus "bilbycast_edge_flow_input_fec_packets_total";

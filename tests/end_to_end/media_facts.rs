@@ -14,6 +14,7 @@ use bilbycast_tests::{address, cpu, flows, udp};
 use serde_json::Value;
 
 mod faults;
+mod rates;
 mod recordings;
 
 /// A flow and the stream that it gets.

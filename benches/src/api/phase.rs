@@ -15,7 +15,7 @@ use super::host::CpuTime;
 use super::node::Node;
 use super::plan::{STREAM_BPS, Settings, TAIL_MS, WARM_MS};
 use crate::BenchError;
-use crate::throughput::load::{self, LoadSpec, Target, sleep_until};
+use crate::throughput::load::{self, LoadSpec, Packing, Target, sleep_until};
 use crate::throughput::sink::Sink;
 use crate::throughput::stream::DATAGRAM_BYTES;
 use crate::throughput::{Arrivals, RunRecord, proc};
@@ -103,6 +103,7 @@ pub(super) fn run(
     let window_ms = settings.window_ms();
     let spec = LoadSpec {
         arrivals: Arrivals::Single,
+        packing: Packing::Rtp,
         rate: STREAM_BPS.div_ceil(8 * DATAGRAM_BYTES as u64),
         warm_ms: WARM_MS,
         window_ms: window_ms + TAIL_MS,

@@ -225,6 +225,7 @@ mod tests {
                 load_wait_ns: 0,
                 window_ns: 1,
                 window_received: 1_000,
+                window_offered: 1_000,
             },
         }
     }

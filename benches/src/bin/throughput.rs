@@ -3,23 +3,27 @@
 #![forbid(unsafe_code)]
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bilbycast_benches::throughput::{self, Settings, Wake};
+use bilbycast_benches::throughput::{self, Document, Settings, Wake, repair, srt};
 use bilbycast_benches::{BenchError, host, micro};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
-/// CPU per datagram, highest lossless rate and added latency of the data plane, beside a bare kernel loop.
+/// CPU per datagram, highest lossless rate and added latency of the data plane, beside a bare kernel loop; what repair
+/// costs beside it, and SRT beside srt-live-transmit.
 #[derive(Debug, Parser)]
 #[command(name = "bilbycast-bench-throughput", version)]
 struct Arguments {
-    /// A run of at most 20 s: fewer rates and rounds.
+    /// A run of about a minute: fewer rates and rounds.
     #[arg(long)]
     quick: bool,
     /// Ends with failure when a goal is missed.
     #[arg(long)]
     check: bool,
+    /// Measures this part alone.
+    #[arg(long, value_name = "PART")]
+    only: Option<Part>,
     /// The data plane to measure; by default the one beside this program.
     #[arg(long, value_name = "PATH")]
     dataplane: Option<PathBuf>,
@@ -34,6 +38,17 @@ struct Arguments {
     collect_criterion: bool,
     #[command(subcommand)]
     role: Option<Role>,
+}
+
+/// A document of its own in target/bench.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Part {
+    /// Forwarding: cost, lossless rate, latency, idle flows.
+    Throughput,
+    /// Two legs with FEC.
+    Repair,
+    /// SRT beside srt-live-transmit.
+    Srt,
 }
 
 /// What this program is when it starts itself.
@@ -96,15 +111,30 @@ fn run(arguments: Arguments) -> Result<ExitCode, BenchError> {
         arguments.gateway_cpu,
         arguments.load_cpu,
     )?;
-    let report = throughput::run(&settings)?;
-    let path = target.join("bench").join("throughput.json");
-    report.write(&path)?;
-    print!("{report}");
-    println!("written to {}", path.display());
-    let missed = arguments.check && !report.goals_are_met();
-    Ok(if missed {
+    let folder = target.join("bench");
+    let parts = match arguments.only {
+        Some(part) => vec![part],
+        None => Part::value_variants().to_vec(),
+    };
+    let mut all_met = true;
+    for part in parts {
+        all_met &= match part {
+            Part::Throughput => keep(&throughput::run(&settings)?, &folder, "throughput.json")?,
+            Part::Repair => keep(&repair::run(&settings)?, &folder, "repair.json")?,
+            Part::Srt => keep(&srt::run(&settings)?, &folder, "srt.json")?,
+        };
+    }
+    Ok(if arguments.check && !all_met {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Writes and prints it, and says whether all its goals are met.
+fn keep(document: &impl Document, folder: &Path, name: &str) -> Result<bool, BenchError> {
+    let path = folder.join(name);
+    document.write(&path)?;
+    println!("{document}written to {}\n", path.display());
+    Ok(document.goals_are_met())
 }

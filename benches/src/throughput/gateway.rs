@@ -11,8 +11,8 @@ use bilbycast_shm_proto::control::{
     self, ClientMessage, Hello, PROTOCOL_VERSION, Reply, ReplyBody, Request, ServerMessage,
 };
 use bilbycast_shm_proto::model::{
-    DSCP_DEFAULT, FlowSpec, InputSpec, OutputKind, OutputSpec, ReceiveSpec,
-    RtpInputSpec, RtpOutputSpec, SendSpec,
+    DSCP_DEFAULT, FlowSpec, InputSpec, OutputKind, OutputSpec, ReceiveSpec, RtpInputSpec,
+    RtpOutputSpec, SendSpec,
 };
 use bilbycast_shm_proto::shm::{FlowSnapshot, ShmReader};
 use dataplane::net::clock::monotonic_ns;
@@ -71,7 +71,11 @@ impl Gateway {
         input: SocketAddrV4,
         output: SocketAddrV4,
     ) -> Result<(), BenchError> {
-        let flow = rtp_flow(flow_id, input, output);
+        self.apply_flow(rtp_flow(flow_id, input, output))
+    }
+
+    /// Makes it run a flow.
+    pub(super) fn apply_flow(&self, flow: FlowSpec) -> Result<(), BenchError> {
         match self.command(control::Command::ApplyFlow(flow))? {
             ReplyBody::Applied(_) => Ok(()),
             other => Err(self.failed(format!("it answered {other:?} to a flow"))),
@@ -161,24 +165,34 @@ const START_NS_MAX: u64 = 5_000_000_000;
 /// How long it may take to answer.
 const REPLY_MAX: Duration = Duration::from_secs(5);
 
+/// Receives on `address`.
+pub(super) fn receive_spec(address: SocketAddrV4) -> ReceiveSpec {
+    ReceiveSpec {
+        bind_addr: address.into(),
+        interface_addr: None,
+        source_addr: None,
+    }
+}
+
+/// Sends to `address` from wherever the kernel likes.
+pub(super) fn send_spec(address: SocketAddrV4) -> SendSpec {
+    SendSpec {
+        dest_addr: address.into(),
+        bind_addr: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into(),
+        interface_addr: None,
+        dscp: DSCP_DEFAULT,
+    }
+}
+
 fn rtp_flow(flow_id: &str, input: SocketAddrV4, output: SocketAddrV4) -> FlowSpec {
     FlowSpec {
         id: flow_id.to_owned(),
         media_analysis: true,
         bandwidth_limit: None,
-        input: InputSpec::Rtp(RtpInputSpec::plain(ReceiveSpec {
-                bind_addr: input.into(),
-                interface_addr: None,
-                source_addr: None,
-            })),
+        input: InputSpec::Rtp(RtpInputSpec::plain(receive_spec(input))),
         outputs: vec![OutputSpec {
             id: "output".to_owned(),
-            kind: OutputKind::Rtp(RtpOutputSpec::plain(SendSpec {
-                    dest_addr: output.into(),
-                    bind_addr: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into(),
-                    interface_addr: None,
-                    dscp: DSCP_DEFAULT,
-                })),
+            kind: OutputKind::Rtp(RtpOutputSpec::plain(send_spec(output))),
         }],
     }
 }

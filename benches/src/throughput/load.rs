@@ -4,16 +4,15 @@
 //! between them costs more than the sink's work. The kernel stamps arrivals, so a sink that looks only after the
 //! sender's turn measures the same.
 
+mod feed;
+
 use std::net::SocketAddrV4;
 use std::thread;
 use std::time::Duration;
 
-use bilbycast_shm_proto::model::{DSCP_DEFAULT, SendSpec};
 use clap::ValueEnum;
-use dataplane::net::clock::{monotonic_ns, realtime_ns};
+use dataplane::net::clock::monotonic_ns;
 use dataplane::net::scheduling;
-use dataplane::net::send::{Segmentation, SendBatch};
-use dataplane::net::socket::{SendSocket, buffer_bytes};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
@@ -22,8 +21,9 @@ use serde::Serialize;
 
 use super::proc::{self, Scheduled};
 use super::sink::{Collector, Sink, Tally};
-use super::stream::{DATAGRAM_BYTES, Stream};
 use crate::BenchError;
+use feed::{BATCH_DATAGRAMS, Sender};
+pub(super) use feed::{Feed, Offered, new_stream, open_socket};
 
 /// How the datagrams come to the input socket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ValueEnum)]
@@ -36,11 +36,21 @@ pub enum Arrivals {
     Single,
 }
 
+/// What is around the transport stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Packing {
+    /// Nothing.
+    RawTs,
+    /// An RTP header.
+    Rtp,
+}
+
 /// What to send, for how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LoadSpec {
     pub(crate) arrivals: Arrivals,
-    /// Datagrams a second.
+    pub(crate) packing: Packing,
+    /// Datagrams of the stream a second.
     pub(crate) rate: u64,
     /// Before the measured part, in milliseconds.
     pub(crate) warm_ms: u64,
@@ -95,6 +105,8 @@ pub struct RunRecord {
     pub window_ns: u64,
     /// Datagrams that came to the sink in the window.
     pub window_received: u64,
+    /// Datagrams that the kernel took from the sender in the window, those of all legs and of FEC together.
+    pub window_offered: u64,
 }
 
 impl RunRecord {
@@ -102,6 +114,12 @@ impl RunRecord {
     #[must_use]
     pub fn cpu_us_per_datagram(&self) -> f64 {
         self.cpu_ns as f64 / 1e3 / self.window_received.max(1) as f64
+    }
+
+    /// CPU time of the measured process for each datagram that was sent to it, in microseconds.
+    #[must_use]
+    pub fn cpu_us_per_offered(&self) -> f64 {
+        self.cpu_ns as f64 / 1e3 / self.window_offered.max(1) as f64
     }
 
     /// True when everything that was sent came, once, in order and unchanged.
@@ -133,10 +151,20 @@ pub(crate) fn run(
     target: &Target,
     sink: &Sink,
 ) -> Result<(RunRecord, Tally), BenchError> {
+    run_feed(spec, target, sink, || Sender::open(spec, target))
+}
+
+/// The same with another sender.
+pub(super) fn run_feed<F: Feed>(
+    spec: &LoadSpec,
+    target: &Target,
+    sink: &Sink,
+    open: impl FnOnce() -> Result<F, BenchError> + Send,
+) -> Result<(RunRecord, Tally), BenchError> {
     thread::scope(|scope| {
         let worker = thread::Builder::new()
             .name("load".to_owned())
-            .spawn_scoped(scope, || run_here(spec, target, sink))
+            .spawn_scoped(scope, || run_here(spec, target, sink, open))
             .map_err(BenchError::system("start the load thread"))?;
         worker.join().unwrap_or_else(|_| {
             Err(BenchError::Process {
@@ -169,9 +197,6 @@ pub(crate) fn sleep_until(instant_ns: u64) {
 /// Datagrams of one train: what fits into one UDP packet.
 pub(crate) const TRAIN_DATAGRAMS: usize = 48;
 
-/// Datagrams between two looks at the sink.
-const BATCH_DATAGRAMS: usize = 2 * TRAIN_DATAGRAMS;
-
 /// How often the sender wakes: the grid of its pacing.
 const PACE_NS: u64 = 100_000;
 
@@ -179,67 +204,9 @@ const PACE_NS: u64 = 100_000;
 /// that nobody asked for, and its losses would be laid at the gateway's door.
 const CATCH_UP_NS: u64 = 2_000_000;
 
-/// How long the sink waits for the last datagrams.
-const TAIL_NS: u64 = 100_000_000;
-
-struct Sender {
-    socket: SendSocket,
-    batch: SendBatch,
-    stream: Stream,
-    segmentation: Segmentation,
-    step: u64,
-    sent: u64,
-    refused: u64,
-    not_offered: u64,
-}
-
-impl Sender {
-    fn open(spec: &LoadSpec, target: &Target) -> Result<Self, BenchError> {
-        let mut socket = SendSocket::open(&SendSpec {
-            dest_addr: target.input.into(),
-            bind_addr: SocketAddrV4::new(*target.input.ip(), 0).into(),
-            interface_addr: None,
-            dscp: DSCP_DEFAULT,
-        })?;
-        socket.grow_buffer(buffer_bytes(spec.rate * DATAGRAM_BYTES as u64 * 8, 20));
-        let (segmentation, step) = match spec.arrivals {
-            Arrivals::Coalesced => (Segmentation::FULL, TRAIN_DATAGRAMS as u64),
-            Arrivals::Single => (Segmentation::NONE, 1),
-        };
-        Ok(Self {
-            socket,
-            batch: SendBatch::new(),
-            // The instant makes the id, so that no two runs share one.
-            stream: Stream::new(monotonic_ns(), spec.rate, BATCH_DATAGRAMS)?,
-            segmentation,
-            step,
-            sent: 0,
-            refused: 0,
-            not_offered: 0,
-        })
-    }
-
-    /// Sends what is due of `due` datagrams in all, at most a batch. False when nothing was.
-    fn send(&mut self, due: u64, catch_up_max: u64) -> bool {
-        let behind = due.saturating_sub(self.stream.made() + self.not_offered);
-        let missed = behind.saturating_sub(catch_up_max) / self.step * self.step;
-        self.not_offered += missed;
-        let count = (behind - missed).min(BATCH_DATAGRAMS as u64) / self.step * self.step;
-        if count == 0 {
-            return false;
-        }
-        let count = count as usize;
-        let bytes = self.stream.next_batch(count, realtime_ns);
-        let mut outgoing = self.batch.start();
-        for datagram in bytes.chunks_exact(DATAGRAM_BYTES) {
-            outgoing.push(self.segmentation, &[], datagram);
-        }
-        let sent = outgoing.flush(&self.socket, &mut self.segmentation);
-        self.sent += sent.packets;
-        self.refused += sent.dropped;
-        true
-    }
-}
+/// How long the sink waits for the last datagrams. A merge keeps the end of a stream, which nothing follows, for 100 ms
+/// beyond its delay.
+const TAIL_NS: u64 = 400_000_000;
 
 /// What stood where at one moment.
 #[derive(Clone, Copy, Debug, Default)]
@@ -248,43 +215,47 @@ struct Reading {
     measured: Scheduled,
     load: Scheduled,
     received: u64,
+    offered: u64,
 }
 
-fn run_here(
+fn run_here<F: Feed>(
     spec: &LoadSpec,
     target: &Target,
     sink: &Sink,
+    open: impl FnOnce() -> Result<F, BenchError>,
 ) -> Result<(RunRecord, Tally), BenchError> {
     pin(target.load_cpu)?;
     // Without the privilege the run goes on at equal terms with whatever else runs on this core.
     let _ = scheduling::favour_this_thread();
     scheduling::exact_timers();
-    let mut sender = Sender::open(spec, target)?;
-    let mut collector = sink.collect(sender.stream.id());
-    let drops_before = drops(target.input, sink.address());
+    let mut sender = open()?;
+    let mut collector = sink.collect(sender.stream_id());
+    let inputs = sender.inputs();
+    let drops_before = (drops(&inputs), drops(&[sink.address()]));
 
     let warm_ns = spec.warm_ms * 1_000_000;
     let end_ns = warm_ns + spec.window_ms * 1_000_000;
     let start_ns = monotonic_ns();
     send_paced(spec, &mut sender, &mut collector, start_ns, warm_ns);
-    let first = read(target, &collector)?;
+    let first = read(target, &collector, &sender)?;
     send_paced(spec, &mut sender, &mut collector, start_ns, end_ns);
-    let last = read(target, &collector)?;
+    let last = read(target, &collector, &sender)?;
     let sent_ns = monotonic_ns() - start_ns;
-    wait_for_tail(&mut collector, sender.sent);
+    let offered = sender.offered();
+    wait_for_tail(&mut collector, offered.sent);
 
-    let drops_after = drops(target.input, sink.address());
+    let drops_after = (drops(&inputs), drops(&[sink.address()]));
     let tally = collector.into_tally();
     let measured = last.measured.since(first.measured);
     let record = RunRecord {
         rate_wanted: spec.rate,
-        rate_sent: sender.sent as f64 * 1e9 / sent_ns as f64,
-        sent: sender.sent,
-        not_offered: sender.not_offered,
-        refused: sender.refused,
+        rate_sent: offered.sent as f64 * 1e9 / sent_ns as f64,
+        sent: offered.sent,
+        not_offered: offered.not_offered,
+        refused: offered.refused,
         received: tally.received,
-        lost: sender.sent.saturating_sub(tally.received),
-        dropped_at_input: if target.input == sink.address() {
+        lost: offered.sent.saturating_sub(tally.received),
+        dropped_at_input: if inputs.contains(&sink.address()) {
             0
         } else {
             drops_after.0.saturating_sub(drops_before.0)
@@ -297,6 +268,7 @@ fn run_here(
         load_wait_ns: last.load.since(first.load).wait_ns,
         window_ns: last.at_ns - first.at_ns,
         window_received: last.received - first.received,
+        window_offered: last.offered - first.offered,
     };
     Ok((record, tally))
 }
@@ -304,7 +276,7 @@ fn run_here(
 /// Sends what becomes due until `end_ns`, counted from `start_ns`.
 fn send_paced(
     spec: &LoadSpec,
-    sender: &mut Sender,
+    sender: &mut impl Feed,
     collector: &mut Collector<'_>,
     start_ns: u64,
     end_ns: u64,
@@ -327,13 +299,17 @@ fn send_paced(
     }
 }
 
-/// Datagrams that the sockets of input and sink could not keep so far.
-fn drops(input: SocketAddrV4, sink: SocketAddrV4) -> (u64, u64) {
-    let of = |address| proc::udp_drops(address).unwrap_or(0);
-    (of(input), of(sink))
+/// Datagrams that the sockets of these addresses could not keep so far.
+fn drops(addresses: &[SocketAddrV4]) -> u64 {
+    let of = |&address| proc::udp_drops(address).unwrap_or(0);
+    addresses.iter().map(of).sum()
 }
 
-fn read(target: &Target, collector: &Collector<'_>) -> Result<Reading, BenchError> {
+fn read(
+    target: &Target,
+    collector: &Collector<'_>,
+    sender: &impl Feed,
+) -> Result<Reading, BenchError> {
     Ok(Reading {
         at_ns: monotonic_ns(),
         measured: target
@@ -341,6 +317,7 @@ fn read(target: &Target, collector: &Collector<'_>) -> Result<Reading, BenchErro
             .map_or_else(|| Ok(Scheduled::default()), proc::scheduled)?,
         load: proc::scheduled_here()?,
         received: collector.tally().received,
+        offered: sender.offered().in_all,
     })
 }
 
@@ -371,10 +348,15 @@ mod tests {
 
     #[test]
     fn what_is_sent_straight_to_the_sink_is_counted() {
-        for arrivals in [Arrivals::Single, Arrivals::Coalesced] {
+        for (arrivals, packing) in [
+            (Arrivals::Single, Packing::Rtp),
+            (Arrivals::Single, Packing::RawTs),
+            (Arrivals::Coalesced, Packing::Rtp),
+        ] {
             let sink = Sink::open(free_address()).unwrap();
             let spec = LoadSpec {
                 arrivals,
+                packing,
                 rate: 9_600,
                 warm_ms: 20,
                 window_ms: 100,

@@ -5,6 +5,7 @@ pub(crate) mod table;
 use std::fmt;
 use std::path::Path;
 
+use dataplane::net::clock::unix_us;
 use serde::Serialize;
 
 use super::floor::{TICK_NS, Wake};
@@ -207,6 +208,86 @@ pub struct Goal {
     pub met: Option<bool>,
 }
 
+impl Goal {
+    pub(super) fn at_most(name: String, unit: &'static str, goal: f64, measured: f64) -> Self {
+        Self {
+            name,
+            unit,
+            comparison: AT_MOST,
+            goal,
+            measured,
+            met: Some(measured <= goal),
+        }
+    }
+}
+
+/// A document with figures and what they were to reach.
+pub trait Document: Serialize + fmt::Display + Sized {
+    /// What was to be reached.
+    fn goals(&self) -> &[Goal];
+
+    /// True when no goal was missed.
+    fn goals_are_met(&self) -> bool {
+        self.goals().iter().all(|goal| goal.met != Some(false))
+    }
+
+    /// Writes the JSON document, and makes its folder.
+    ///
+    /// # Errors
+    ///
+    /// [`BenchError::System`] with the path.
+    fn write(&self, path: &Path) -> Result<(), BenchError> {
+        write_json(path, self)
+    }
+}
+
+/// Where and when a document was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Facts {
+    /// Version of the document.
+    pub schema: u32,
+    /// Fewer rates and rounds than usual.
+    pub quick: bool,
+    /// Unix time of the start, in microseconds.
+    pub started_unix_us: u64,
+    /// What it was measured on.
+    pub machine: Machine,
+    /// CPU of what is measured.
+    pub gateway_cpu: u32,
+    /// CPU of everything else.
+    pub load_cpu: u32,
+}
+
+impl Facts {
+    pub(super) fn now(settings: &Settings) -> Result<Self, BenchError> {
+        Ok(Self {
+            schema: 1,
+            quick: settings.quick,
+            started_unix_us: unix_us(),
+            machine: Machine::read()?,
+            gateway_cpu: settings.gateway_cpu,
+            load_cpu: settings.load_cpu,
+        })
+    }
+}
+
+impl fmt::Display for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let machine = &self.machine;
+        write!(
+            f,
+            "{}, {} CPUs, Linux {}; measured on CPU {}, the rest on CPU {}",
+            machine.cpu_model, machine.cpus, machine.kernel, self.gateway_cpu, self.load_cpu
+        )
+    }
+}
+
+impl Document for Report {
+    fn goals(&self) -> &[Goal] {
+        &self.goals
+    }
+}
+
 impl Report {
     #[expect(
         clippy::too_many_arguments,
@@ -243,21 +324,6 @@ impl Report {
             idle,
             goals,
         }
-    }
-
-    /// True when no goal was missed.
-    #[must_use]
-    pub fn goals_are_met(&self) -> bool {
-        self.goals.iter().all(|goal| goal.met != Some(false))
-    }
-
-    /// Writes the JSON document, and makes its folder.
-    ///
-    /// # Errors
-    ///
-    /// [`BenchError::System`] with the path.
-    pub fn write(&self, path: &Path) -> Result<(), BenchError> {
-        write_json(path, self)
     }
 }
 
@@ -308,14 +374,6 @@ fn goals(
     floor_added: AddedLatency,
     idle: Idle,
 ) -> Vec<Goal> {
-    let at_most = |name: String, unit, goal, measured| Goal {
-        name,
-        unit,
-        comparison: AT_MOST,
-        goal,
-        measured,
-        met: Some(measured <= goal),
-    };
     // The tick is the cheaper way to wait, and so the stricter floor.
     let ticking = cost.iter().filter(|cost| cost.floor_wake == Wake::Tick);
     let mut goals: Vec<Goal> = ticking
@@ -325,7 +383,7 @@ fn goals(
                 arrivals_name(cost.arrivals),
                 cost.rate
             );
-            at_most(name, "times", RATIO_GOAL, cost.ratio)
+            Goal::at_most(name, "times", RATIO_GOAL, cost.ratio)
         })
         .collect();
     let coalesced = lossless
@@ -342,7 +400,7 @@ fn goals(
                 .then_some(found.gbps >= COALESCED_GBPS_GOAL),
         }
     }));
-    let mut latency_goal = at_most(
+    let mut latency_goal = Goal::at_most(
         format!("added latency p99.9, single, {LATENCY_RATE}/s"),
         "us",
         ADDED_US_GOAL,
@@ -353,7 +411,7 @@ fn goals(
         latency_goal.met = None;
     }
     goals.push(latency_goal);
-    goals.push(at_most(
+    goals.push(Goal::at_most(
         format!("{} flows without traffic", idle.flows),
         "% of a CPU",
         IDLE_PERCENT_GOAL,

@@ -1,7 +1,7 @@
 //! The highest rate at which nothing is lost.
 
 use super::floor::Wake;
-use super::load::{LoadSpec, RunRecord};
+use super::load::{LoadSpec, Packing, RunRecord};
 use super::plan::{Plan, SearchCase};
 use super::report::{LimitedBy, Lossless, PathName};
 use super::session::Session;
@@ -20,6 +20,7 @@ pub(super) fn highest_lossless(
     while runs.len() < plan.search_steps && !search.is_over() {
         let spec = LoadSpec {
             arrivals: case.arrivals,
+            packing: Packing::Rtp,
             rate: search.next_rate(),
             warm_ms: plan.warm_ms,
             window_ms: plan.search_window_ms,
@@ -137,6 +138,7 @@ mod tests {
             load_wait_ns: 0,
             window_ns: 1_000_000_000,
             window_received: received,
+            window_offered: sent,
         }
     }
 

@@ -7,7 +7,7 @@ use dataplane::net::clock::monotonic_ns;
 use super::floor::{Floor, Wake};
 use super::gateway::Gateway;
 use super::histogram::Histogram;
-use super::load::{self, Arrivals, LoadSpec, RunRecord, Target, sleep_until};
+use super::load::{self, Arrivals, LoadSpec, Packing, RunRecord, Target, sleep_until};
 use super::plan::{CostCase, IDLE_FLOWS, LATENCY_RATE, Plan, Settings};
 use super::proc;
 use super::report::{Cost, Idle, Latency, PathName, median};
@@ -73,6 +73,7 @@ impl<'a> Session<'a> {
     pub(super) fn cost(&self, case: &CostCase, plan: &Plan) -> Result<Cost, BenchError> {
         let spec = LoadSpec {
             arrivals: case.arrivals,
+            packing: Packing::Rtp,
             rate: case.rate,
             warm_ms: plan.warm_ms,
             window_ms: plan.cost_window_ms,
@@ -111,6 +112,7 @@ impl<'a> Session<'a> {
     pub(super) fn latency(&self, plan: &Plan) -> Result<Vec<Latency>, BenchError> {
         let spec = LoadSpec {
             arrivals: Arrivals::Single,
+            packing: Packing::Rtp,
             rate: LATENCY_RATE,
             warm_ms: 0,
             window_ms: plan.latency_window_ms,
@@ -201,7 +203,7 @@ impl Calls {
 }
 
 /// A free port on a loopback address that only this process uses: two runs at once do not meet.
-fn free_address(host: u8) -> Result<SocketAddrV4, BenchError> {
+pub(super) fn free_address(host: u8) -> Result<SocketAddrV4, BenchError> {
     let [_, _, high, low] = std::process::id().to_be_bytes();
     // 127.64.0.0/10 and up, apart from what other tests take near 127.0.0.1.
     let ip = Ipv4Addr::new(127, 64 | (high & 0x3f), low, host);

@@ -115,9 +115,12 @@ impl Collector<'_> {
         let mut taken = 0;
         for _ in 0..BATCHES_PER_DRAIN {
             self.packets.clear();
-            let received = self
-                .batch
-                .receive(self.socket, &mut self.memory, &mut self.packets, Sources::Unasked);
+            let received = self.batch.receive(
+                self.socket,
+                &mut self.memory,
+                &mut self.packets,
+                Sources::Unasked,
+            );
             for packet in &self.packets {
                 let datagram = &self.memory.bytes()[packet.range()];
                 self.tally.take(datagram, packet.arrival_ns);

@@ -11,7 +11,10 @@ use bilbycast_shm_proto::model::PAYLOAD_TYPE_MP2T;
 use crate::BenchError;
 
 /// Bytes of a datagram: RTP header and seven TS packets.
-pub(crate) const DATAGRAM_BYTES: usize = HEADER_BYTES_MIN + 7 * TS_PACKET_BYTES;
+pub(crate) const DATAGRAM_BYTES: usize = HEADER_BYTES_MIN + PAYLOAD_BYTES;
+
+/// Bytes of a datagram that carries the seven TS packets alone.
+pub(super) const PAYLOAD_BYTES: usize = 7 * TS_PACKET_BYTES;
 
 const TS_PACKET_BYTES: usize = 188;
 const SOURCE_BYTES: usize = 6 * TS_PACKET_BYTES;
@@ -32,18 +35,26 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    /// The mark of a datagram of ours; `None` when the datagram is something else or was changed on its way.
+    /// The mark of a datagram of ours, with its RTP header or without; `None` when the datagram is something else or was changed on its way.
     pub(super) fn read(datagram: &[u8]) -> Option<Self> {
-        if datagram.len() != DATAGRAM_BYTES || datagram[MARK_START - 4..MARK_START] != NULL_HEADER {
+        let start = match datagram.len() {
+            DATAGRAM_BYTES => MARK_START,
+            PAYLOAD_BYTES => MARK_START - HEADER_BYTES_MIN,
+            _ => return None,
+        };
+        if datagram[start - NULL_HEADER.len()..start] != NULL_HEADER {
             return None;
         }
-        let (words, _) = datagram[MARK_START..].as_chunks::<8>();
+        let (words, _) = datagram[start..].as_chunks::<8>();
         let [stream, number, sent_ns] = *words.first_chunk::<3>()?;
         let mark = Self {
             stream: u64::from_le_bytes(stream),
             number: u64::from_le_bytes(number),
             sent_ns: u64::from_le_bytes(sent_ns),
         };
+        if datagram.len() == PAYLOAD_BYTES {
+            return Some(mark);
+        }
         // The RTP header counts too, modulo 2^16.
         let sequence = RtpView::parse(datagram)?.sequence().0;
         (u64::from(sequence) == mark.number % (1 << 16)).then_some(mark)
@@ -145,6 +156,7 @@ mod tests {
                     sent_ns: 42,
                 };
                 assert_eq!(Mark::read(datagram), Some(mark));
+                assert_eq!(Mark::read(&datagram[HEADER_BYTES_MIN..]), Some(mark));
                 assert!(is_ts_payload(RtpView::parse(datagram).unwrap().payload()));
             }
         }

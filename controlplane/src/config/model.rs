@@ -136,6 +136,21 @@ impl FlowConfig {
         flow_owner(&self.id)
     }
 
+    /// Its FEC matrices, each with the end that has it.
+    pub(crate) fn fec_matrices(&self) -> Vec<(String, &FecConfig)> {
+        let mut matrices = Vec::new();
+        if let InputConfig::Rtp(rtp) = &self.input {
+            matrices.extend(rtp.fec_decode.iter().map(|fec| ("input".to_owned(), fec)));
+        }
+        for output in &self.outputs {
+            if let OutputKindConfig::Rtp(rtp) = &output.kind {
+                let fec = rtp.fec_encode.iter();
+                matrices.extend(fec.map(|fec| (output.owner(), fec)));
+            }
+        }
+        matrices
+    }
+
     /// The output with this id.
     #[must_use]
     pub fn output(&self, id: &str) -> Option<&OutputConfig> {

@@ -43,7 +43,7 @@ pub use error::ConnectionError;
 pub(crate) use routes::routes;
 
 use super::Nmos;
-use super::resources::{Model, receiver_id};
+use super::resources::Model;
 use super::tai::Tai;
 use crate::config::{AppConfig, Companion};
 use crate::node::Node;
@@ -126,9 +126,10 @@ impl Connections {
         let model = self.nmos.model();
         let (senders, receivers): (Vec<_>, Vec<_>) = {
             let endpoints = self.lock();
-            let senders = connected(&endpoints.senders).map(|(id, _)| id);
-            let receivers = connected(&endpoints.receivers).map(|(id, _)| id);
-            (senders.collect(), receivers.collect())
+            (
+                connected(&endpoints.senders).collect(),
+                connected(&endpoints.receivers).collect(),
+            )
         };
         // Looking at one tells the resources what has become of it.
         for id in senders {
@@ -141,29 +142,34 @@ impl Connections {
 
     /// Tells the resources with whom an earlier process connected them.
     fn introduce(&self) {
-        let model = self.nmos.model();
-        let peers = {
+        let (senders, receivers): (Vec<_>, Vec<_>) = {
             let endpoints = self.lock();
-            let senders =
-                connected(&endpoints.senders).map(|(id, peer)| (SenderLeg::KIND, id, peer));
-            let receivers =
-                connected(&endpoints.receivers).map(|(id, peer)| (ReceiverLeg::KIND, id, peer));
-            senders.chain(receivers).collect::<Vec<_>>()
+            (
+                connected(&endpoints.senders).collect(),
+                connected(&endpoints.receivers).collect(),
+            )
         };
-        for (kind, id, peer) in peers {
+        let model = self.nmos.model();
+        self.introduce_those::<SenderLeg>(&model, senders);
+        self.introduce_those::<ReceiverLeg>(&model, receivers);
+    }
+
+    fn introduce_those<L: Side>(&self, model: &Arc<Model>, ids: Vec<Uuid>) {
+        let mut peers = Vec::new();
+        for id in ids {
             // Whoever changed the configuration since has ended the connection.
-            let is_still = match kind {
-                SenderLeg::KIND => self
-                    .look_in::<SenderLeg>(&model, id)
-                    .is_ok_and(is_connected),
-                _ => self
-                    .look_in::<ReceiverLeg>(&model, id)
-                    .is_ok_and(is_connected),
+            let Ok(found) = self.look_in::<L>(model, id) else {
+                continue;
             };
-            if is_still {
-                self.nmos.activated(kind, id, Some(peer));
+            let applied = found.endpoint.applied();
+            if let Some(file) = &applied.transport_file {
+                self.nmos.announced(id, transport_file::announced(file));
+            }
+            if applied.peer.is_some() {
+                peers.push((L::KIND, id, applied.peer));
             }
         }
+        self.nmos.activated(peers);
     }
 
     /// A sender or receiver at this moment.
@@ -176,13 +182,15 @@ impl Connections {
         let flow = model.config().flow(&subject.flow_id);
         let flow = flow.ok_or_else(|| ConnectionError::not_found::<L>(id))?;
         let unknown = || ConnectionError::not_found::<L>(id);
-        let mut is_parted = false;
+        let (mut is_parted, mut is_forgotten) = (false, false);
         let endpoint = match L::table_mut(&mut self.lock()).get_mut(&id) {
             Some(endpoint) => {
                 let configured = L::configured(flow, &subject, endpoint.applied());
                 let was_connected = endpoint.applied().peer.is_some();
+                let was_told = endpoint.applied().transport_file.is_some();
                 endpoint.follow(configured.ok_or_else(unknown)?);
                 is_parted = was_connected && endpoint.applied().peer.is_none();
+                is_forgotten = was_told && endpoint.applied().transport_file.is_none();
                 endpoint.clone()
             }
             None => {
@@ -190,8 +198,11 @@ impl Connections {
                 Endpoint::new(configured.ok_or_else(unknown)?)
             }
         };
+        if is_forgotten {
+            self.nmos.announced(id, None);
+        }
         if is_parted {
-            self.nmos.activated(L::KIND, id, None);
+            self.nmos.activated([(L::KIND, id, None)]);
         }
         Ok(Found {
             subject,
@@ -235,11 +246,7 @@ impl Connections {
     /// The SDP of a sender.
     fn transport_file(&self, id: Uuid) -> Result<String, ConnectionError> {
         let found = self.look::<SenderLeg>(id)?;
-        let node_id = found.model.config().node_id;
-        let receiver = receiver_id(node_id, &found.subject.flow_id);
-        let received = self.look_in::<ReceiverLeg>(&found.model, receiver).ok();
-        let received = received.and_then(|found| found.endpoint.applied().transport_file.clone());
-        Ok(transport_file::of_sender(&found, id, received.as_deref()))
+        Ok(transport_file::of_sender(&found, id))
     }
 
     /// Runs `work` to its end, whether or not the caller stays to hear of it; `None` is a defect that the log has.
@@ -287,14 +294,12 @@ fn due<L: Leg>(table: &saved::Table<L>) -> impl Iterator<Item = (Tai, Uuid)> {
     })
 }
 
-fn connected<L: Leg>(table: &saved::Table<L>) -> impl Iterator<Item = (Uuid, Uuid)> {
-    table
-        .iter()
-        .filter_map(|(id, endpoint)| Some((*id, endpoint.applied().peer?)))
-}
-
-fn is_connected<L: Leg>(found: Found<L>) -> bool {
-    found.endpoint.applied().peer.is_some()
+/// Those that an activation told of their other end.
+fn connected<L: Leg>(table: &saved::Table<L>) -> impl Iterator<Item = Uuid> {
+    table.iter().filter_map(|(id, endpoint)| {
+        let applied = endpoint.applied();
+        (applied.peer.is_some() || applied.transport_file.is_some()).then_some(*id)
+    })
 }
 
 fn load(file: &Companion, node: &Node) -> Endpoints {

@@ -203,6 +203,13 @@ impl Resource {
         self.json["interface_bindings"].get(leg)?.as_str()
     }
 
+    /// Payload type of the packets of an RTP sender.
+    #[must_use]
+    pub fn payload_type(&self) -> Option<u8> {
+        let payload_type = self.unseen.get(flow::PAYLOAD_TYPE)?.as_u64()?;
+        u8::try_from(payload_type).ok()
+    }
+
     /// Id of the flow in the configuration that it belongs to.
     fn flow_id(&self) -> Option<&str> {
         match &self.subject {

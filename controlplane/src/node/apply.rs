@@ -16,6 +16,10 @@ use crate::link::{LinkError, PendingReply, Session};
 
 /// One thing to ask of the data plane.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a few at a time, and most of them are the large one"
+)]
 pub(super) enum Step {
     /// Make a flow what is said here.
     Apply(FlowSpec),
@@ -49,7 +53,7 @@ pub(super) struct Before {
 }
 
 impl Step {
-    fn flow_id(&self) -> &str {
+    pub(super) fn flow_id(&self) -> &str {
         match self {
             Self::Apply(spec) => &spec.id,
             Self::Stop { flow_id, .. } => flow_id,
@@ -169,7 +173,8 @@ impl Node {
         committed
     }
 
-    async fn put_back(&self, session: &Session, before: &Before) {
+    /// Brings the data plane back to what it ran `before`.
+    pub(super) async fn put_back(&self, session: &Session, before: &Before) {
         let steps = before.steps_from(&self.runs());
         match self.pipeline(session, steps).await {
             Ok(refused) => {

@@ -2,6 +2,8 @@
 
 mod activate;
 
+pub(crate) use activate::FlowEdit;
+
 use std::sync::Arc;
 
 use bilbycast_shm_proto::model::OUTPUTS_PER_FLOW_MAX;

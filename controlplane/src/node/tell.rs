@@ -4,7 +4,7 @@ use bilbycast_shm_proto::control::{ControlError, ControlErrorKind};
 use bilbycast_shm_proto::event::{Category, Severity};
 
 use super::{Node, NodeError};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, FlowConfig};
 use crate::events::Notice;
 
 /// A flow that does not run as configured.
@@ -46,6 +46,31 @@ impl Node {
             Some(flow_id) => notice.of_flow(flow_id),
             None => notice,
         });
+        let config = self.config();
+        let changed = config
+            .flows
+            .iter()
+            .filter(|flow| flow_id.is_none_or(|flow_id| flow.id == flow_id));
+        for flow in changed {
+            self.warn_of_matrices(flow);
+        }
+    }
+
+    /// FEC matrices that work here and that another receiver may refuse (configuration.md 7.3).
+    fn warn_of_matrices(&self, flow: &FlowConfig) {
+        for (end, fec) in flow.fec_matrices() {
+            if !fec.is_beyond_the_standard() {
+                continue;
+            }
+            let message = format!(
+                "flow '{}', {end}: an FEC matrix of {} columns and {} rows is beyond SMPTE ST 2022-1, other equipment \
+                 may not take it",
+                flow.id, fec.columns, fec.rows
+            );
+            tracing::warn!("{}", message.escape_debug());
+            let notice = Notice::new(Severity::Warning, Category::Config, message);
+            self.events.raise(notice.of_flow(&flow.id));
+        }
     }
 
     /// A configuration could not be saved, and is not in force.

@@ -1,6 +1,7 @@
 //! The NMOS Connection API (IS-05 v1.1).
 
 mod activation;
+mod bulk;
 mod connecting;
 
 use std::fs;

@@ -261,6 +261,36 @@ fn the_process_registers_and_takes_itself_from_the_registry() {
 }
 
 #[test]
+fn a_registry_with_https_is_trusted_by_what_the_system_trusts() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = made.cert.pem();
+    let key = made.signing_key.serialize_pem();
+    let registry = Registry::start_tls(Manner::Good, &certificate, &key);
+    let port = registry.address().port();
+    let folder = Folder::new();
+    let url = format!("https://localhost:{port}");
+    folder.write_document(&configuration(&json!({"mode": "static", "url": url})));
+    let roots = folder.path().join("roots.pem");
+    let variables = [("SSL_CERT_FILE", roots.to_str().unwrap())];
+    let state = |certificate: &str, state: &str| {
+        std::fs::write(&roots, certificate).unwrap();
+        let mut process = Process::start_with(&folder, &["-p", "0", "-b", "127.0.0.1"], &variables);
+        let client = Client::new(process.address());
+        wait_until(state, || client.get("/health").1["nmos"]["state"] == state);
+        client.get("/health").1["nmos"]["reason"].to_string()
+    };
+    assert_eq!(state(&certificate, "registered"), "null");
+    assert!(registry.has("POST receiver"));
+    registry.take();
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let reason = state(&other.cert.pem(), "retrying");
+    assert!(reason.contains("certificate"), "{reason}");
+    let reason = state("", "retrying");
+    assert!(reason.contains("holds no certificate"), "{reason}");
+    assert!(registry.take().is_empty());
+}
+
+#[test]
 fn registries_of_the_dns_are_tried_by_priority_whatever_they_do() {
     let dns = DnsServer::start();
     let edge = Edge::start(&json!({

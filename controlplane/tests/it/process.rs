@@ -19,6 +19,11 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(folder: &Folder, more: &[&str]) -> Self {
+        Self::start_with(folder, more, &[])
+    }
+
+    /// With these variables in its environment.
+    pub(crate) fn start_with(folder: &Folder, more: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_bilbycast-controlplane"))
             .arg("--config")
             .arg(folder.config())
@@ -28,6 +33,7 @@ impl Process {
             .arg(folder.path().join("counters.shm"))
             .args(more)
             .env_remove("RUST_LOG")
+            .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -131,14 +131,14 @@ fn a_flow_of_a_type_that_cannot_run_is_kept_with_its_credentials() {
     let mut wanted = flow("a", 5000);
     wanted["media_analysis"] = json!(true);
     wanted["input"] = json!({
-        "type": "srt", "mode": "listener", "local_addr": "127.0.0.1:9000",
-        "passphrase": "hush hush hush", "packet_filter": "fec,cols:10,rows:5",
+        "type": "rtsp", "rtsp_url": "rtsp://192.0.2.1/live", "username": "somebody",
+        "password": "hush hush hush",
     });
     assert_eq!(
         client.post("/api/v1/flows", &wanted),
         failure(
             400,
-            "flow 'a': input type 'srt' cannot be run by this version (at input.type)"
+            "flow 'a': input type 'rtsp' cannot be run by this version (at input.type)"
         )
     );
     let wanted = disabled(wanted);

@@ -117,13 +117,20 @@ fn ask_on(stream: &mut Stream) -> String {
     stream
         .write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .unwrap();
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"}") {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
         stream.read_exact(&mut byte).unwrap();
-        answer.push(byte[0]);
+        head.push(byte[0]);
     }
-    String::from_utf8_lossy(&answer[..12]).into_owned()
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .expect("the length of the body");
+    let mut body = vec![0; length.parse().unwrap()];
+    stream.read_exact(&mut body).unwrap();
+    head[..12].to_owned()
 }
 
 #[test]

@@ -308,7 +308,7 @@ pub fn output(flow_id: &str, input: &InputSpec, spec: &OutputSpec) -> Result<Out
             let carries_rtp = srt.redundancy.is_some();
             let legs = srt
                 .legs()
-                .map(|leg| srt_leg(leg, true, carries_rtp).map(Box::new).map_err(fail))
+                .map(|leg| srt_leg(leg, true, carries_rtp).map_err(fail))
                 .collect::<Result<_, _>>()?;
             let wrapper = carries_rtp.then(|| wrapper(srt.wrap_payload_type));
             return Ok(Output::srt(spec.clone(), SrtOutput::new(legs, wrapper)));

@@ -56,6 +56,8 @@ pub struct InputCounts {
     pub invalid: u64,
     /// Packets that ingress filters dropped.
     pub filtered: u64,
+    /// Payload type of the newest RTP packet.
+    pub payload_type: Option<u8>,
     /// What the kernel says of all sockets.
     pub kernel: KernelCounts,
 }
@@ -154,7 +156,7 @@ impl Input {
     #[must_use]
     pub fn waitables(&self) -> Vec<Waitable<'_>> {
         match &self.source {
-            Source::Srt(srt) => srt.legs().iter().map(|leg| Waitable::srt(leg)).collect(),
+            Source::Srt(srt) => srt.legs().iter().map(Waitable::srt).collect(),
             _ => self.receivers().into_iter().map(Waitable::plain).collect(),
         }
     }
@@ -176,7 +178,10 @@ impl Input {
         match self.source {
             Source::Rtp(plain) => vec![InputSocket::Plain(plain.receiver)],
             Source::Repaired(repair) => repair.into_receivers().map(InputSocket::Plain).collect(),
-            Source::Srt(srt) => srt.into_legs().into_iter().map(InputSocket::Srt).collect(),
+            Source::Srt(srt) => {
+                let legs = srt.into_legs().into_iter();
+                legs.map(|leg| InputSocket::Srt(Box::new(leg))).collect()
+            }
             Source::Udp(receiver) => vec![InputSocket::Plain(receiver)],
             Source::Off | Source::Test(_) => Vec::new(),
         }
@@ -212,8 +217,12 @@ impl Input {
     #[must_use]
     pub fn counts(&self) -> InputCounts {
         match &self.source {
-            Source::Repaired(repair) => of_legs(repair),
+            Source::Repaired(repair) => InputCounts {
+                payload_type: self.counts.payload_type,
+                ..of_legs(repair)
+            },
             Source::Srt(srt) => InputCounts {
+                payload_type: self.counts.payload_type,
                 packets: srt.packets(),
                 bytes: srt.bytes(),
                 kernel: srt.kernel(),
@@ -294,8 +303,18 @@ impl Input {
         let taken = match &mut self.source {
             Source::Off => Taken::default(),
             Source::Rtp(plain) => plain.fill(buffers, &mut self.counts),
-            Source::Repaired(repair) => repair.fill(buffers, now_ns),
-            Source::Srt(srt) => srt.fill(buffers, now_ns),
+            Source::Repaired(repair) => {
+                let taken = repair.fill(buffers, now_ns);
+                self.counts.payload_type =
+                    newest_payload_type(buffers).or(self.counts.payload_type);
+                taken
+            }
+            Source::Srt(srt) => {
+                let taken = srt.fill(buffers, now_ns);
+                self.counts.payload_type =
+                    newest_payload_type(buffers).or(self.counts.payload_type);
+                taken
+            }
             Source::Test(pacer) => {
                 let taken = pacer.fill(&mut buffers.memory, &mut buffers.packets, now_ns);
                 self.counts.packets += taken.received;
@@ -330,6 +349,7 @@ impl Plain {
         let taken = receiver.receive(buffers, &mut counts.kernel, sources);
         let mut invalid = 0;
         counts.bytes += keep_rtp(buffers, sequence, filter.as_mut(), &mut invalid);
+        counts.payload_type = newest_payload_type(buffers).or(counts.payload_type);
         counts.packets += buffers.packets.len() as u64;
         counts.invalid += invalid;
         counts.filtered = filter.as_ref().map_or(0, IngressFilter::filtered);
@@ -391,6 +411,14 @@ fn keep_rtp(
         true
     });
     bytes
+}
+
+/// Payload type of the newest packet of a pass, when that is RTP.
+fn newest_payload_type(buffers: &PassBuffers) -> Option<u8> {
+    let newest = buffers.packets.last()?;
+    let header = buffers.memory.bytes().get(newest.range())?;
+    let second = header.get(1).filter(|_| newest.header_bytes > 0)?;
+    Some(second & 0x7f)
 }
 
 fn bytes_of(packets: &[Packet]) -> u64 {

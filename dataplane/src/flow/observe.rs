@@ -7,16 +7,18 @@ use bilbycast_shm_proto::counters::{
     ABSENT, EndpointState, FlowRecord, FlowState, Health, HistoryRecord, LegRecord, OutputRecord,
     SrtRecord,
 };
-use bilbycast_shm_proto::model::{BandwidthLimitSpec, LEGS_MAX};
+use bilbycast_shm_proto::model::LEGS_MAX;
 
 mod health;
 mod legs;
+mod notice;
 mod srt;
 mod trouble;
 
-use legs::LegsWatch;
+pub use notice::Notice;
 
 use health::HealthWatch;
+use legs::LegsWatch;
 use trouble::{Change, Trouble};
 
 use super::Flow;
@@ -25,7 +27,6 @@ use super::limit::BandwidthLimit;
 use super::output::Output;
 use super::rate::RateMeter;
 use crate::net::socket;
-use crate::srt::leg::SrtNotice;
 
 /// An endpoint that has carried nothing for this long waits again. One second more than the window of the bitrate
 /// would make it lie; a shorter time would flicker on streams of a few packets a second.
@@ -76,110 +77,6 @@ pub enum Observed<'a> {
     Output(usize, OutputRecord),
     /// Something began or ended that people should hear of.
     Notice(Notice<'a>),
-}
-
-/// Something that began or ended. Told once each time.
-#[derive(Debug)]
-pub enum Notice<'a> {
-    /// More arrives than the flow may carry.
-    BandwidthExceeded {
-        /// What was agreed.
-        limit: BandwidthLimitSpec,
-        /// What arrives, in bits per second.
-        bps: u64,
-    },
-    /// No longer.
-    BandwidthKept {
-        /// What was agreed.
-        limit: BandwidthLimitSpec,
-        /// What arrives, in bits per second.
-        bps: u64,
-    },
-    /// None of the legs brings anything.
-    BothLegsLost,
-    /// FEC packets are of another matrix than the configured one.
-    FecMismatch {
-        /// L on the wire; absent while no packet has told it.
-        columns: Option<u8>,
-        /// D on the wire; absent while no packet has told it.
-        rows: Option<u8>,
-    },
-    /// The flow is better or worse off than it was.
-    Health {
-        /// What was told last.
-        before: Health,
-        /// How it is.
-        now: Health,
-    },
-    /// An indicator of TR 101 290 counts errors.
-    Indicator {
-        /// Its number and name.
-        indicator: &'static str,
-        /// Errors since the flow's start.
-        errors: u64,
-    },
-    /// It has not for a while.
-    IndicatorGood {
-        /// Its number and name.
-        indicator: &'static str,
-        /// Errors since the flow's start.
-        errors: u64,
-    },
-    /// Datagrams found the input socket's buffer full.
-    InputOverflow {
-        /// How many since the flow's start.
-        datagrams: u64,
-    },
-    /// None has for a while.
-    InputOverflowOver,
-    /// A leg brings packets again.
-    LegBack {
-        /// 1 or 2.
-        leg: u8,
-    },
-    /// A leg brings nothing, or never has.
-    LegLost {
-        /// 1 or 2.
-        leg: u8,
-    },
-    /// The kernel or the network card cannot coalesce what this output sends.
-    OutputDoesNotCoalesce {
-        /// The output.
-        output_id: &'a str,
-    },
-    /// The kernel refuses what this output sends.
-    OutputFails {
-        /// The output.
-        output_id: &'a str,
-        /// The kernel's number of the reason.
-        error: i32,
-    },
-    /// It has not for a while.
-    OutputFailsNoLonger {
-        /// The output.
-        output_id: &'a str,
-    },
-    /// Two SRT legs carry raw transport stream, which cannot be merged: one of them is forwarded.
-    Failover,
-    /// Something began or ended on an SRT leg.
-    Srt {
-        /// The output that it belongs to; absent: the input.
-        output_id: Option<&'a str>,
-        /// 1 or 2; absent: there is one.
-        leg: Option<u8>,
-        /// What.
-        notice: SrtNotice,
-    },
-    /// A leg carries another source than the one in use.
-    SsrcMismatch {
-        /// 1 or 2.
-        leg: u8,
-    },
-    /// No longer.
-    SsrcMismatchOver {
-        /// 1 or 2.
-        leg: u8,
-    },
 }
 
 impl Observer {
@@ -332,6 +229,7 @@ impl Flow {
             input_packets_dropped_kernel: counts.kernel.dropped,
             input_bytes_unaligned: self.datagrams.bytes_unaligned(),
             input_receive_batches: counts.kernel.batches,
+            input_payload_type: counts.payload_type.map_or(ABSENT, u64::from),
             input_repair_delay: ABSENT,
             input_repair_packets: ABSENT,
             input_leg_skew: ABSENT,

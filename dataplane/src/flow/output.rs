@@ -12,6 +12,7 @@ pub use srt::SrtOutput;
 use super::PassBuffers;
 use crate::net::send::{Segmentation, Sent};
 use crate::net::socket::SendSocket;
+use crate::srt::leg::SrtLeg;
 
 /// An output of a flow.
 #[derive(Debug)]
@@ -246,7 +247,7 @@ impl Output {
     pub fn coalesces(&self) -> bool {
         match &self.sink {
             Sink::Off => true,
-            Sink::Srt(srt) => srt.legs().iter().all(|leg| leg.coalesces()),
+            Sink::Srt(srt) => srt.legs().iter().all(SrtLeg::coalesces),
             Sink::On { legs, .. } => legs
                 .iter()
                 .flat_map(SendLeg::senders)

@@ -59,6 +59,8 @@ pub struct LegCounts {
 #[derive(Debug)]
 struct LegFec {
     decoder: Decoder,
+    /// The decoder was told that the stream pauses, and nothing has come since.
+    is_flushed: bool,
     column: Receiver,
     row: Receiver,
 }
@@ -178,7 +180,7 @@ impl Repair {
             let taken = leg.take_media(buffers, now_ns, &mut self.merger);
             self.packets += taken.used_packets;
             self.bytes += taken.used_bytes;
-            for taken in [taken.taken, leg.take_fec(buffers, &mut self.merger)] {
+            for taken in [taken.taken, leg.take_fec(buffers, now_ns, &mut self.merger)] {
                 all.received += taken.received;
                 all.more |= taken.more;
             }
@@ -221,6 +223,10 @@ impl Repair {
     }
 }
 
+/// A decoder tells a lost packet by a later one; after a pause of this length there is none to wait for, and the merge has not
+/// given up yet.
+const PAUSE_NS: u64 = 80_000_000;
+
 /// Longest packet that the merge takes.
 const PACKET_BYTES_MAX: usize = bilbycast_hitless::PACKET_BYTES_MAX;
 
@@ -244,6 +250,7 @@ impl Leg {
                 decoder: Decoder::new(DecoderConfig {
                     expected: spec.fec.as_ref().and_then(matrix),
                 }),
+                is_flushed: true,
                 column,
                 row,
             }),
@@ -343,6 +350,7 @@ impl Leg {
                 all.used_bytes += u64::from(packet.bytes);
             }
             if let Some(fec) = &mut self.fec {
+                fec.is_flushed = false;
                 let (index, arrival_ns) = (self.index, packet.arrival_ns);
                 fec.decoder.push_media(bytes, &mut |recovered| {
                     // The merge counts what becomes of it.
@@ -353,17 +361,26 @@ impl Leg {
         all
     }
 
-    fn take_fec(&mut self, buffers: &mut PassBuffers, merger: &mut Merger) -> Taken {
+    fn take_fec(&mut self, buffers: &mut PassBuffers, now_ns: u64, merger: &mut Merger) -> Taken {
         let sources = self.sources();
         let mut all = Taken::default();
+        let silent_ns = now_ns.saturating_sub(self.newest_ns.unwrap_or(now_ns));
         let Some(LegFec {
             decoder,
+            is_flushed,
             column,
             row,
         }) = &mut self.fec
         else {
             return all;
         };
+        if silent_ns >= PAUSE_NS && !std::mem::replace(is_flushed, true) {
+            let (index, arrival_ns) = (self.index, clock::realtime_ns());
+            decoder.flush(&mut |recovered| {
+                // The merge counts what becomes of it.
+                let _ = merger.push(index, Origin::Recovered, arrival_ns, recovered);
+            });
+        }
         for (stream, receiver) in [(Stream::Column, column), (Stream::Row, row)] {
             let taken = receiver.receive(buffers, &mut self.counts.kernel, sources);
             all.received += taken.received;

@@ -56,10 +56,10 @@ impl InputSocket {
 
     /// The SRT leg, when it is one.
     #[must_use]
-    pub fn into_srt(self) -> Option<Box<SrtLeg>> {
+    pub fn into_srt(self) -> Option<SrtLeg> {
         match self {
             Self::Plain(_) => None,
-            Self::Srt(leg) => Some(leg),
+            Self::Srt(leg) => Some(*leg),
         }
     }
 }

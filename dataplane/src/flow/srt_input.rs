@@ -17,7 +17,7 @@ use crate::srt::leg::SrtLeg;
 /// The legs of an SRT input.
 #[derive(Debug)]
 pub struct SrtInput {
-    legs: Vec<Box<SrtLeg>>,
+    legs: Vec<SrtLeg>,
     /// There with two legs.
     merger: Option<Box<Merger>>,
     failover: Failover,
@@ -48,7 +48,7 @@ const MESSAGE_BYTES_MAX: usize = 1_500;
 impl SrtInput {
     /// An input with these legs.
     #[must_use]
-    pub fn new(spec: &SrtInputSpec, legs: Vec<Box<SrtLeg>>) -> Self {
+    pub fn new(spec: &SrtInputSpec, legs: Vec<SrtLeg>) -> Self {
         let merger = spec.redundancy.as_ref().map(|redundancy| {
             Box::new(Merger::new(MergerConfig {
                 legs: 2,
@@ -69,18 +69,18 @@ impl SrtInput {
 
     /// The legs, leg 1 first.
     #[must_use]
-    pub fn legs(&self) -> &[Box<SrtLeg>] {
+    pub fn legs(&self) -> &[SrtLeg] {
         &self.legs
     }
 
     /// The legs, to be asked what they have to tell.
-    pub fn legs_mut(&mut self) -> &mut [Box<SrtLeg>] {
+    pub fn legs_mut(&mut self) -> &mut [SrtLeg] {
         &mut self.legs
     }
 
     /// The legs, when the input ends.
     #[must_use]
-    pub fn into_legs(self) -> Vec<Box<SrtLeg>> {
+    pub fn into_legs(self) -> Vec<SrtLeg> {
         self.legs
     }
 
@@ -114,7 +114,7 @@ impl SrtInput {
     pub fn lost(&self) -> u64 {
         match self.merger() {
             Some(merger) => merger.stats().lost,
-            None => self.legs.iter().map(|leg| leg.skipped()).sum(),
+            None => self.legs.iter().map(SrtLeg::skipped).sum(),
         }
     }
 

@@ -1,15 +1,13 @@
 //! The built-in test source with faults put in: each raises its own counters by the exact number, and no other, and health
-//! follows it and comes back. What is allowed raises none.
+//! follows it and comes back. What is allowed raises none, and neither do clean streams of any rate.
 
 use std::collections::BTreeSet;
 
-use bilbycast_mpegts::{
-    NULL_PACKET, Pcr27MHz, Pid, TestSource, TestSourceConfig, TsPacket as View,
-};
+use bilbycast_mpegts::{NULL_PACKET, Pcr27MHz, Pid, TestSource, TsPacket as View};
 use bilbycast_tests::playback::{Seen, Stream, TsPacket};
 use serde_json::Value;
 
-use super::{Counts, Played, assert_arrived, errors, play, told};
+use super::{Counts, Played, assert_arrived, errors, play, rates, told};
 
 const BITRATE_BPS: u64 = 2_000_000;
 
@@ -265,19 +263,26 @@ fn faults_are_counted_one_by_one() {
         .iter()
         .copied()
         .chain(ALL.iter().map(|fault| (fault.name, fault.put_in)));
-    let streams: Vec<Played> = changes
-        .zip(1..)
-        .map(|((name, change), ssrc)| {
-            let mut line = Line::clean();
-            change(&mut line);
-            Played {
-                flow_id: name.to_owned(),
-                stream: Stream::new(ssrc, &line.packets),
-            }
-        })
-        .collect();
+    let changed = changes.zip(1..).map(|((name, change), ssrc)| {
+        let mut line = Line::clean();
+        change(&mut line);
+        Played {
+            flow_id: name.to_owned(),
+            stream: Stream::new(ssrc, &line.packets),
+        }
+    });
+    let mut streams: Vec<Played> = changed.collect();
+    let other_rates = streams.len();
+    streams.extend(rates::clean_streams(LENGTH_MS, 100));
     let seen = play(&streams.iter().collect::<Vec<_>>());
 
+    let (streams, clean) = streams.split_at(other_rates);
+    let (seen, seen_clean) = seen.split_at(other_rates);
+    for (played, seen) in clean.iter().zip(seen_clean) {
+        println!("{}", played.flow_id);
+        assert_arrived(played, seen);
+        check_nothing_counted(seen);
+    }
     let (allowed, spoiled) = streams.split_at(ALLOWED.len());
     let (seen_allowed, seen) = seen.split_at(ALLOWED.len());
     for (played, seen) in allowed.iter().zip(seen_allowed) {
@@ -308,12 +313,8 @@ fn faults_are_counted_one_by_one() {
 
 /// A stream without a fault raises nothing, and the arrival figures are those of the player.
 fn check_clean(seen: &Seen) {
+    check_nothing_counted(seen);
     let stats = &seen.stats;
-    assert_eq!(errors(&stats["tr101290"]), Counts::new(), "{stats:#}");
-    assert_eq!(stats["tr101290"]["priority1_ok"], true);
-    assert_eq!(stats["tr101290"]["priority2_ok"], true);
-    assert_eq!(seen.health, ["Healthy"]);
-    assert_eq!(told(seen), Vec::<&Value>::new());
     let datagram_us = 7.0 * 1_504.0 * 1e6 / BITRATE_BPS as f64;
     let iat = |figure: &str| stats["iat"][figure].as_f64().unwrap();
     assert!(
@@ -338,16 +339,20 @@ fn check_clean(seen: &Seen) {
     );
 }
 
+fn check_nothing_counted(seen: &Seen) {
+    let stats = &seen.stats;
+    assert_eq!(errors(&stats["tr101290"]), Counts::new(), "{stats:#}");
+    assert_eq!(stats["tr101290"]["priority1_ok"], true);
+    assert_eq!(stats["tr101290"]["priority2_ok"], true);
+    assert_eq!(seen.health, ["Healthy"]);
+    assert_eq!(told(seen), Vec::<&Value>::new());
+}
+
 impl Line {
     fn clean() -> Self {
-        let mut source = TestSource::new(&TestSourceConfig::new(BITRATE_BPS)).unwrap();
-        let count = usize::try_from(BITRATE_BPS * LENGTH_MS / 1_504_000).unwrap();
-        let mut packets: Vec<TsPacket> = vec![[0; 188]; count];
-        source.write(packets.as_flattened_mut());
-        let packet_ns = 1_504 * 1_000_000_000 / BITRATE_BPS;
-        let times = (0..).map(|position| position * packet_ns);
+        let packets = rates::test_source(BITRATE_BPS, LENGTH_MS);
         Self {
-            packets: packets.into_iter().zip(times).collect(),
+            packets: rates::timed(BITRATE_BPS, packets),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Why a request to the Connection API was not carried out.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::params::Leg;
@@ -23,7 +25,7 @@ pub enum ConnectionError {
     Locked(Tai),
     /// The node could not do it, and nothing has changed.
     #[error(transparent)]
-    Node(#[from] NodeError),
+    Node(#[from] Arc<NodeError>),
     /// There is none with this id.
     #[error("there is no {side} {id}")]
     NotFound {
@@ -35,6 +37,12 @@ pub enum ConnectionError {
     /// What was staged could not be written to disk, and nothing has changed.
     #[error("the state of the Connection API was not saved: {0}")]
     NotSaved(String),
+}
+
+impl From<NodeError> for ConnectionError {
+    fn from(error: NodeError) -> Self {
+        Self::Node(Arc::new(error))
+    }
 }
 
 impl ConnectionError {
@@ -61,7 +69,7 @@ impl ConnectionError {
 
     /// The status that answers it.
     #[must_use]
-    pub const fn status(&self) -> u16 {
+    pub fn status(&self) -> u16 {
         match self {
             Self::Invalid { .. } => 400,
             Self::Locked(_) => 423,

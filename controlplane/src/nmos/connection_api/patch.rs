@@ -1,9 +1,10 @@
 //! Staging and activating.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bilbycast_shm_proto::event::{Category, Severity};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::activation::unexpected;
@@ -17,9 +18,8 @@ use super::transport_file::announced;
 use super::{ConnectionError, Connections, Found, due};
 use crate::config::{ConfigError, flow_spec};
 use crate::events::Notice;
-use crate::nmos::resources::sender_id;
 use crate::nmos::tai::Tai;
-use crate::node::NodeError;
+use crate::node::{FlowEdit, NodeError};
 
 /// What a PATCH is answered with.
 #[derive(Debug)]
@@ -46,12 +46,10 @@ impl Connections {
     ) -> Result<Answer, ConnectionError> {
         let entry = Entry { id, params: body };
         let mut answers = self.patch_all::<L>(vec![entry]).await;
-        answers
-            .pop()
-            .unwrap_or(Err(ConnectionError::Node(NodeError::Internal)))
+        answers.pop().unwrap_or_else(|| Err(defect()))
     }
 
-    /// As [`Self::patch`] for each entry, one after the other.
+    /// As [`Self::patch`] for each entry, in their order.
     pub(super) async fn patch_all<L: Side>(
         self: &Arc<Self>,
         entries: Vec<Entry>,
@@ -63,8 +61,8 @@ impl Connections {
             connections.patch_in_turn::<L>(entries).await
         });
         answers.await.unwrap_or_else(|| {
-            let defect = || Err(ConnectionError::Node(NodeError::Internal));
-            std::iter::repeat_with(defect).take(count).collect()
+            let defects = std::iter::repeat_with(|| Err(defect()));
+            defects.take(count).collect()
         })
     }
 
@@ -72,17 +70,29 @@ impl Connections {
         self: &Arc<Self>,
         entries: Vec<Entry>,
     ) -> Vec<Result<Answer, ConnectionError>> {
-        // Activations are in force when they return; all that is only staged is saved in the end, at once.
-        let mut answers = Vec::with_capacity(entries.len());
+        // What is activated becomes one change of the configuration, and is in force when that returns; all that is
+        // only staged is saved in the end, at once.
+        let mut answers: Vec<_> = entries.iter().map(|_| Err(defect())).collect();
         let mut staged = Vec::new();
+        let mut waiting = Waiting::default();
         for (index, Entry { id, params }) in entries.into_iter().enumerate() {
-            let before = self.entry::<L>(id);
-            let answer = self.patch_one::<L>(id, &params).await;
-            if let Ok((_, Kept::Staged)) = answer {
-                staged.push((index, id, before));
+            if waiting.ids.contains(&id) {
+                self.activate_waiting(&mut waiting, &mut answers).await;
             }
-            answers.push(answer.map(|(answer, _)| answer));
+            let before = self.entry::<L>(id);
+            answers[index] = match self.stage::<L>(id, &params) {
+                Ok(Next::Staged(answer)) => {
+                    staged.push((index, id, before));
+                    Ok(answer)
+                }
+                Ok(Next::Activate(activation)) => {
+                    waiting.push(index, *activation);
+                    continue;
+                }
+                Err(error) => Err(error),
+            };
         }
+        self.activate_waiting(&mut waiting, &mut answers).await;
         if let Err(error) = self.save().await {
             let reason = error.to_string();
             // In the opposite order, for an id may come twice.
@@ -96,81 +106,81 @@ impl Connections {
         answers
     }
 
-    async fn patch_one<L: Side>(
-        self: &Arc<Self>,
-        id: Uuid,
-        params: &Value,
-    ) -> Result<(Answer, Kept), ConnectionError> {
+    /// Stages what a PATCH says, unless it is to be activated now.
+    fn stage<L: Side>(&self, id: Uuid, params: &Value) -> Result<Next<L>, ConnectionError> {
         let found = self.look::<L>(id)?;
         let reach = SystemHost::of(&found.model).reach();
-        match found.endpoint.patch(params, &reach, Tai::now())? {
-            Patched::Staged(next) => {
-                let staged = next.staged_json();
-                self.put_entry(id, Some(next));
-                let status = 200;
-                Ok((Answer { status, staged }, Kept::Staged))
-            }
+        let (status, next) = match found.endpoint.patch(params, &reach, Tai::now())? {
+            Patched::Staged(next) => (200, next),
             Patched::Scheduled(next) => {
                 // What the configuration can never be is told now, not when nobody listens any more.
                 rehearse(&found, &next, id)?;
-                let staged = next.staged_json();
-                self.put_entry(id, Some(next));
-                let status = 202;
-                Ok((Answer { status, staged }, Kept::Staged))
+                (202, next)
             }
-            Patched::Activate(next) => {
-                let next = self.activate(id, &found, next).await?;
-                let staged = next.activated_json();
-                let status = 200;
-                Ok((Answer { status, staged }, Kept::Activated))
-            }
+            Patched::Activate(next) => return Ok(Next::Activate(Box::new(Activation { id, found, next }))),
+        };
+        let staged = next.staged_json();
+        self.put_entry(id, Some(next));
+        Ok(Next::Staged(Answer { status, staged }))
+    }
+
+    async fn activate_waiting<L: Side>(
+        self: &Arc<Self>,
+        waiting: &mut Waiting<L>,
+        answers: &mut [Result<Answer, ConnectionError>],
+    ) {
+        let Waiting {
+            places,
+            activations,
+            ..
+        } = std::mem::take(waiting);
+        let activated = self.activate(activations).await;
+        for (place, activated) in places.into_iter().zip(activated) {
+            answers[place] = activated.map(|endpoint| Answer {
+                status: 200,
+                staged: endpoint.activated_json(),
+            });
         }
     }
 
-    /// Brings what is staged in `next` into force, and notes it.
+    /// Brings what is staged into force, and notes it: one result for each.
     async fn activate<L: Side>(
         self: &Arc<Self>,
-        id: Uuid,
-        found: &Found<L>,
-        next: Endpoint<L>,
-    ) -> Result<Endpoint<L>, ConnectionError> {
-        let Found { subject, model, .. } = found;
-        let label = model.get(L::KIND, id).map_or("", |found| found.label());
-        let what = format!("NMOS activation of {} '{}'", L::SIDE, label.escape_debug());
-        let edit = {
-            let (settings, subject) = (next.staged().clone(), subject.clone());
-            let mut applied = next.applied().clone();
-            move |flow: &_| {
-                let flow = activated_flow(flow, &subject, &settings, id, &mut applied)?;
-                Ok((flow, applied.removed))
-            }
-        };
-        let node = self.nmos.node();
-        let edited = node.edit_flow(subject.flow_id.clone(), what, edit).await;
-        let (flow, removed) = edited?;
-        let activated = next.activated(removed, Tai::now());
-        let activated = match L::configured(&flow, subject, activated.applied()) {
-            Some(configured) => activated.settled(configured),
-            None => activated,
-        };
-        let applied = activated.applied();
-        let peer = applied.peer;
-        let is_announced_anew = L::HAS_TRANSPORT_FILE && {
-            let announced = |file: Option<&String>| file.and_then(|file| announced(file));
-            announced(applied.transport_file.as_ref())
-                != announced(found.endpoint.applied().transport_file.as_ref())
-        };
-        self.put_entry(id, Some(activated.clone()));
-        self.nmos.activated(L::KIND, id, peer);
-        if is_announced_anew {
-            // What passes through untouched stands in the SDP of these.
-            let node_id = model.config().node_id;
-            for output in &flow.outputs {
-                let sender = sender_id(node_id, &flow.id, &output.id);
-                self.nmos.bump(SenderLeg::KIND, sender);
-            }
+        activations: Vec<Activation<L>>,
+    ) -> Vec<Result<Endpoint<L>, ConnectionError>> {
+        if activations.is_empty() {
+            return Vec::new();
         }
-        Ok(activated)
+        let edits = activations.iter().map(Activation::edit).collect();
+        let edited = self.nmos.node().edit_flows(edits).await;
+        let now = Tai::now();
+        let mut results = Vec::with_capacity(activations.len());
+        let mut told = Vec::with_capacity(activations.len());
+        for (activation, edited) in activations.into_iter().zip(edited) {
+            let Activation { id, found, next } = activation;
+            let (flow, removed) = match edited {
+                Ok(edited) => edited,
+                Err(error) => {
+                    results.push(Err(error.into()));
+                    continue;
+                }
+            };
+            let activated = next.activated(removed, now);
+            let activated = match L::configured(&flow, &found.subject, activated.applied()) {
+                Some(configured) => activated.settled(configured),
+                None => activated,
+            };
+            self.put_entry(id, Some(activated.clone()));
+            let applied = activated.applied();
+            if L::HAS_TRANSPORT_FILE {
+                let file = applied.transport_file.as_deref();
+                self.nmos.announced(id, file.and_then(announced));
+            }
+            told.push((L::KIND, id, applied.peer));
+            results.push(Ok(activated));
+        }
+        self.nmos.activated(told);
+        results
     }
 
     /// Carries out what is due, in the order of time.
@@ -187,10 +197,11 @@ impl Connections {
             return;
         }
         all.sort();
-        for (_, kind, id) in all {
-            match kind {
-                SenderLeg::KIND => self.carry_out::<SenderLeg>(id).await,
-                _ => self.carry_out::<ReceiverLeg>(id).await,
+        for of_one_kind in all.chunk_by(|(_, a, _), (_, b, _)| a == b) {
+            let ids = of_one_kind.iter().map(|(.., id)| *id);
+            match of_one_kind {
+                [(_, SenderLeg::KIND, _), ..] => self.carry_out::<SenderLeg>(ids).await,
+                _ => self.carry_out::<ReceiverLeg>(ids).await,
             }
         }
         if let Err(error) = self.save().await {
@@ -198,23 +209,33 @@ impl Connections {
         }
     }
 
-    async fn carry_out<L: Side>(self: &Arc<Self>, id: Uuid) {
-        let Ok(found) = self.look::<L>(id) else {
-            tracing::warn!("NMOS: {} {id} has gone before its activation", L::SIDE);
-            self.put_entry::<L>(id, None);
-            return;
-        };
-        let activated = self.activate(id, &found, found.endpoint.clone()).await;
-        if let Err(error) = activated {
+    async fn carry_out<L: Side>(self: &Arc<Self>, ids: impl Iterator<Item = Uuid>) {
+        let mut activations = Vec::new();
+        let mut whose = Vec::new();
+        for id in ids {
+            let Ok(found) = self.look::<L>(id) else {
+                tracing::warn!("NMOS: {} {id} has gone before its activation", L::SIDE);
+                self.put_entry::<L>(id, None);
+                continue;
+            };
+            let next = found.endpoint.clone();
+            whose.push((id, found.subject.flow_id.clone(), next.clone()));
+            activations.push(Activation { id, found, next });
+        }
+        let activated = self.activate(activations).await;
+        for ((id, flow_id, endpoint), activated) in whose.into_iter().zip(activated) {
+            let Err(error) = activated else {
+                continue;
+            };
             let message = format!(
                 "a scheduled NMOS activation of {} {id} failed: {error}",
                 L::SIDE
             );
             tracing::error!("{message}");
             let notice = Notice::new(Severity::Warning, Category::Config, message);
-            let notice = notice.of_flow(&found.subject.flow_id);
-            self.nmos.node().events().raise(notice);
-            self.put_entry(id, Some(found.endpoint.given_up()));
+            let events = self.nmos.node().events();
+            events.raise(notice.of_flow(&flow_id));
+            self.put_entry(id, Some(endpoint.given_up()));
         }
     }
 
@@ -259,13 +280,74 @@ impl Connections {
 /// Longest bulk request, in entries: all that is staged waits for its end.
 const BULK_MAX: usize = 4_096;
 
-/// Where what a PATCH did is kept.
-#[derive(Clone, Copy, Debug)]
-enum Kept {
-    /// In the configuration.
-    Activated,
-    /// In the file of this API alone.
-    Staged,
+/// Something that is to be activated.
+#[derive(Debug)]
+struct Activation<L> {
+    id: Uuid,
+    found: Found<L>,
+    /// With what is to come into force staged in it.
+    next: Endpoint<L>,
+}
+
+impl<L: Side> Activation<L> {
+    /// What it changes of its flow, which also tells what it takes out of the configuration.
+    fn edit(&self) -> FlowEdit<Map<String, Value>> {
+        let Found { subject, model, .. } = &self.found;
+        let label = model
+            .get(L::KIND, self.id)
+            .map_or("", |found| found.label());
+        let (id, settings, subject) = (self.id, self.next.staged().clone(), subject.clone());
+        let applied = self.next.applied().clone();
+        FlowEdit {
+            flow_id: subject.flow_id.clone(),
+            what: format!("NMOS activation of {} '{}'", L::SIDE, label.escape_debug()),
+            edit: Box::new(move |flow| {
+                let mut applied = applied.clone();
+                let flow = activated_flow(flow, &subject, &settings, id, &mut applied)?;
+                Ok((flow, applied.removed))
+            }),
+        }
+    }
+}
+
+/// What a PATCH leads to.
+#[derive(Debug)]
+enum Next<L> {
+    /// All of it is staged, and has to be saved.
+    Staged(Answer),
+    /// It has to be activated.
+    Activate(Box<Activation<L>>),
+}
+
+/// Entries of a bulk request that are to be activated together.
+#[derive(Debug)]
+struct Waiting<L> {
+    ids: HashSet<Uuid>,
+    /// Their places in the request.
+    places: Vec<usize>,
+    activations: Vec<Activation<L>>,
+}
+
+impl<L> Default for Waiting<L> {
+    fn default() -> Self {
+        Self {
+            ids: HashSet::new(),
+            places: Vec::new(),
+            activations: Vec::new(),
+        }
+    }
+}
+
+impl<L> Waiting<L> {
+    fn push(&mut self, place: usize, activation: Activation<L>) {
+        self.ids.insert(activation.id);
+        self.places.push(place);
+        self.activations.push(activation);
+    }
+}
+
+fn defect() -> ConnectionError {
+    NodeError::Internal.into()
 }
 
 /// Whether what is staged makes a legal configuration now.

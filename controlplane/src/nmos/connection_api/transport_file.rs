@@ -8,17 +8,13 @@ use super::Found;
 use super::host::SystemHost;
 use super::mapping::Mapped;
 use super::params::{PORT_AUTO, SenderLeg};
-use crate::config::{AppConfig, FlowConfig, InputConfig, OutputKindConfig};
 use crate::nmos::resources::{Model, ResourceType};
 use crate::nmos::sdp::{self, Sent, SentLeg};
 
-/// What the sender says of its stream at this moment; `received` is the transport file that the input of its flow was
-/// told.
-pub(super) fn of_sender(found: &Found<SenderLeg>, id: Uuid, received: Option<&str>) -> String {
+/// What the sender says of its stream at this moment.
+pub(super) fn of_sender(found: &Found<SenderLeg>, id: Uuid) -> String {
     let Found {
-        subject,
-        endpoint,
-        model,
+        endpoint, model, ..
     } = found;
     let resource = model.get(ResourceType::Sender, id);
     let host = SystemHost::of(model);
@@ -27,9 +23,7 @@ pub(super) fn of_sender(found: &Found<SenderLeg>, id: Uuid, received: Option<&st
         let interface = resource.and_then(|resource| resource.interface(index));
         sent_leg(leg, model, interface)
     });
-    let flow = model.config().flow(&subject.flow_id);
-    let output_id = subject.output_id.as_deref().unwrap_or_default();
-    let payload_type = flow.map(|flow| payload_type(model.config(), flow, output_id, received));
+    let payload_type = resource.and_then(|resource| resource.payload_type());
     sdp::write(&Sent {
         session_id: session_id(id),
         // It rises whenever anything of the sender changes, with its version in IS-04.
@@ -62,31 +56,6 @@ fn sent_leg(leg: &SenderLeg, model: &Model, interface: Option<&str>) -> SentLeg 
 
 /// Hops that the data plane gives packets to a group.
 const MULTICAST_TTL: u8 = 64;
-
-/// What stands in the packets: that of the output, else that of RTP that passes through untouched, as far as the
-/// configuration or the transport file of the input tells it, else that of TS which is wrapped here.
-fn payload_type(
-    config: &AppConfig,
-    flow: &FlowConfig,
-    output_id: &str,
-    received: Option<&str>,
-) -> u8 {
-    let own = flow
-        .output(output_id)
-        .and_then(|output| match &output.kind {
-            OutputKindConfig::Rtp(rtp) => rtp.payload_type,
-            _ => None,
-        });
-    let passing = || match &flow.input {
-        InputConfig::Rtp(rtp) => match rtp.allowed_payload_types.as_deref() {
-            Some([only]) => Some(*only),
-            _ => received.and_then(announced),
-        },
-        _ => None,
-    };
-    own.or_else(passing)
-        .unwrap_or_else(|| config.wrap_payload_type())
-}
 
 /// The payload type that a transport file names.
 pub(super) fn announced(file: &str) -> Option<u8> {

@@ -59,11 +59,14 @@ fn work(calls: &Receiver<Call>, answers: &mpsc::Sender<Answer>) {
     let mut connection: Option<(Arc<Registry>, Agent)> = None;
     while let Ok(call) = calls.recv() {
         let known = connection.take();
-        let known = known.filter(|(registry, _)| *registry == call.registry);
+        let known = known.filter(|(registry, _)| registry.is_same(&call.registry));
         let answer = match known.map_or_else(|| agent(&call.registry), |(_, agent)| Ok(agent)) {
             Ok(agent) => {
                 let answer = perform(&agent, &call);
-                connection = Some((call.registry, agent));
+                // After a failure the certificates that are trusted are read again: it may be due to them.
+                if matches!(answer, Answer::Status { .. }) {
+                    connection = Some((call.registry, agent));
+                }
                 answer
             }
             Err(reason) => Answer::Failed(reason),

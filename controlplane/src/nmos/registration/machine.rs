@@ -51,6 +51,10 @@ pub(super) struct Machine {
     is_stale: bool,
     /// Whether older versions have been unregistered at this registry.
     is_displaced: bool,
+    /// Whether this registry has been reported for what it refuses: once is enough for an event.
+    is_refusal_told: bool,
+    /// Whether a heartbeat was answered well since the node was last forgotten.
+    has_beaten: bool,
     heartbeat_at: Option<Instant>,
     /// When the last heartbeat, or node resource, with a good answer was sent.
     last_good: Option<Instant>,
@@ -121,6 +125,8 @@ impl Machine {
             backlog: Backlog::default(),
             is_stale: false,
             is_displaced: false,
+            is_refusal_told: false,
+            has_beaten: false,
             heartbeat_at: None,
             last_good: None,
             failure: None,
@@ -174,7 +180,10 @@ impl Machine {
                 format!("registry {registry} found, with priority {priority}"),
             );
         }
-        for registry in old.iter().filter(|registry| !new.contains(registry)) {
+        for registry in old
+            .iter()
+            .filter(|registry| !new.iter().any(|new| new.is_same(registry)))
+        {
             self.tell(
                 Weight::Step,
                 format!("registry {registry} is no longer there"),
@@ -322,6 +331,7 @@ impl Machine {
             Stage::Join { is_clean: false }
         };
         self.is_displaced = false;
+        self.is_refusal_told = false;
         let what = match self.stage {
             Stage::Probe => "asking whether it knows this node",
             _ => "registering",

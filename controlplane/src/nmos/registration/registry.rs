@@ -141,6 +141,11 @@ impl Registry {
         }
     }
 
+    /// Whether it is the same one, though its priority or its versions may have changed.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name && self.base == other.base && self.addresses == other.addresses
+    }
+
     /// Whether it is HTTPS.
     pub(super) fn is_tls(&self) -> bool {
         self.base.starts_with("https:")

@@ -25,6 +25,8 @@ pub(in super::super) struct Builder {
     measured: Measured,
     /// The far ends that activations named, by sender and receiver.
     peers: HashMap<Uuid, Uuid>,
+    /// Payload types that transport files named, by receiver.
+    announced: HashMap<Uuid, u8>,
     /// Resources that get a new version though they may look the same.
     forced: HashSet<Uuid>,
     /// Flows that have to be looked at again.
@@ -80,6 +82,7 @@ impl Builder {
             interfaces: Arc::new(interfaces),
             measured: Measured::default(),
             peers: HashMap::new(),
+            announced: HashMap::new(),
             forced: HashSet::new(),
             stale: HashSet::new(),
             versions: Versions::default(),
@@ -109,6 +112,23 @@ impl Builder {
             None => self.peers.remove(&resource.id),
         };
         self.stale.extend(resource.flow_id().map(str::to_owned));
+    }
+
+    /// The payload type that a receiver's transport file names; true when that is news.
+    pub(in super::super) fn set_announced(
+        &mut self,
+        receiver: &Resource,
+        payload_type: Option<u8>,
+    ) -> bool {
+        let before = match payload_type {
+            Some(payload_type) => self.announced.insert(receiver.id, payload_type),
+            None => self.announced.remove(&receiver.id),
+        };
+        let is_changed = before != payload_type;
+        if is_changed {
+            self.stale.extend(receiver.flow_id().map(str::to_owned));
+        }
+        is_changed
     }
 
     /// Gives the resource a new version with the next model.
@@ -143,7 +163,7 @@ impl Builder {
         let mut flows = Vec::with_capacity(config.flows.len());
         for (place, flow) in config.flows.iter().enumerate() {
             let is_running = is_running(flow, runs);
-            let facts = self.measured.of(&flow.id);
+            let facts = self.measured.of(flow);
             let old = last.as_mut().and_then(|last| last.flows.remove(&flow.id));
             let as_before = old.as_ref().zip(last.as_ref()).is_some_and(|(old, last)| {
                 !is_elsewhere
@@ -162,6 +182,7 @@ impl Builder {
                         surroundings: &surroundings,
                         interfaces: &self.interfaces,
                         peers: &self.peers,
+                        announced: &self.announced,
                     };
                     step.build_flow(place, &view, old.as_ref())
                 }
@@ -206,6 +227,7 @@ impl Builder {
         }
         let model = self.assemble(config, endpoints, &node, &device, &flows);
         self.peers.retain(|id, _| model.index.contains_key(id));
+        self.announced.retain(|id, _| model.index.contains_key(id));
         let flows = flows.into_iter().zip(&config.flows);
         self.last = Some(Last {
             config: Arc::clone(config),

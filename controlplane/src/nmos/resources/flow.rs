@@ -45,6 +45,8 @@ pub(super) struct FlowView<'a> {
     pub(super) interfaces: &'a Interfaces,
     /// The far ends that activations named, by sender and receiver.
     pub(super) peers: &'a HashMap<Uuid, Uuid>,
+    /// Payload types that transport files named, by receiver.
+    pub(super) announced: &'a HashMap<Uuid, u8>,
 }
 
 /// Local address and far end of a leg, as far as they are configured.
@@ -145,7 +147,7 @@ impl FlowView<'_> {
             node_id,
             device_id,
             base_url,
-            wrap_payload_type,
+            ..
         } = self.surroundings;
         let id = sender_id(*node_id, &self.config.id, &output.id);
         let kind = output.kind.type_name();
@@ -178,7 +180,8 @@ impl FlowView<'_> {
         json["tags"][TAG_GROUP_HINT] = self.group_hint(&format!("Output {}", output.id));
         let mut unseen = Value::Null;
         if let Some(rtp) = rtp {
-            unseen = rtp_output_parameters(rtp, *wrap_payload_type);
+            unseen = rtp_output_parameters(rtp);
+            unseen[PAYLOAD_TYPE] = json!(self.payload_type(rtp));
             let names = json["interface_bindings"].as_array().into_iter().flatten();
             unseen["port_ids"] = names.map(|name| self.port_id(name)).collect();
         }
@@ -218,6 +221,27 @@ impl FlowView<'_> {
         let kbps = self.facts.bit_rate_kbps.unwrap_or(KBPS_UNMEASURED);
         let with_headers = kbps.saturating_mul(DATAGRAM_BYTES).div_ceil(PAYLOAD_BYTES);
         with_headers.div_ceil(100).saturating_mul(100)
+    }
+
+    /// What stands in the packets of an output: its own, else that of RTP which passes through untouched, as it was
+    /// last seen or, before that, as configuration or transport file of the input tell it, else that of TS which is
+    /// wrapped here.
+    fn payload_type(&self, output: &RtpOutputConfig) -> u8 {
+        let seen = || self.facts.payload_type;
+        let told = || match &self.config.input {
+            InputConfig::Rtp(rtp) => match rtp.allowed_payload_types.as_deref() {
+                Some([only]) => Some(*only),
+                _ => {
+                    let id = receiver_id(self.surroundings.node_id, &self.config.id);
+                    self.announced.get(&id).copied()
+                }
+            },
+            _ => None,
+        };
+        let own = output.payload_type;
+        own.or_else(seen)
+            .or_else(told)
+            .unwrap_or(self.surroundings.wrap_payload_type)
     }
 
     fn bindings(&self, legs: &[Leg]) -> Value {
@@ -340,7 +364,7 @@ fn rtp_input_parameters(rtp: &RtpInputConfig) -> Value {
     })
 }
 
-fn rtp_output_parameters(rtp: &RtpOutputConfig, wrap_payload_type: u8) -> Value {
+fn rtp_output_parameters(rtp: &RtpOutputConfig) -> Value {
     let leg = |send: &SendConfig| {
         json!([
             send.dest_addr,
@@ -352,7 +376,6 @@ fn rtp_output_parameters(rtp: &RtpOutputConfig, wrap_payload_type: u8) -> Value 
     json!({
         "legs": [leg(&rtp.send), rtp.redundancy.as_ref().map(leg)],
         "fec": rtp.fec_encode,
-        "payload_type": rtp.payload_type.unwrap_or(wrap_payload_type),
     })
 }
 
@@ -365,6 +388,9 @@ fn bit_rate_maximum(input: &InputConfig) -> u64 {
     // The parser keeps it above 0 and at most at 10,000 Mb/s.
     policed.map_or(KBPS_MAX, |mbps| (mbps * 1_000.0).floor().max(1.0) as u64)
 }
+
+/// Where the payload type of a sender stands among what is not seen of it.
+pub(super) const PAYLOAD_TYPE: &str = "payload_type";
 
 const FORMAT: &str = "urn:x-nmos:format:mux";
 

@@ -1,10 +1,12 @@
 //! Versions: when they move, and when not.
 
+use bilbycast_shm_proto::counters::{ABSENT, FlowRecord};
 use bilbycast_shm_proto::detail::{StreamDetail, VideoDetail};
 use serde_json::{Value, json};
 
 use super::{KINDS, described, edge, get, list, rtp_flow, tai};
 use crate::harness::{ControlPlane, output, wait_until};
+use crate::wire::ask;
 
 /// Id, kind and version of everything there is.
 pub(super) fn versions(edge: &ControlPlane) -> Vec<(String, String, String)> {
@@ -194,4 +196,94 @@ fn what_is_measured_moves_versions_seldom() {
         moved(&before, &versions(&edge)),
         ["flows Flow b", "senders rtp output out of flow b"]
     );
+}
+
+/// What stands in the packets of a flow.
+fn seen(payload_type: u64) -> FlowRecord {
+    FlowRecord {
+        input_packets_received: 1,
+        input_payload_type: payload_type,
+        ..FlowRecord::default()
+    }
+}
+
+#[test]
+fn senders_of_untouched_packets_tell_the_payload_type_that_was_last_seen() {
+    let mut untouched = rtp_flow("a", 5_000);
+    let output = untouched["outputs"][0].as_object_mut().unwrap();
+    output.remove("payload_type");
+    let mut own = output.clone();
+    own.extend([
+        ("id".to_owned(), json!("own")),
+        ("payload_type".to_owned(), json!(98)),
+        ("dest_addr".to_owned(), json!("127.0.0.1:15100")),
+    ]);
+    untouched["outputs"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!(own));
+    let (edge, data_plane) = edge(&[untouched.clone(), rtp_flow("b", 5_002)]);
+    edge.wait_for_active(2);
+    let told = |output: &str| {
+        let description = format!("rtp output {output} of flow a");
+        let sender = described(&edge, "senders", &description);
+        let path = format!(
+            "GET /x-nmos/connection/v1.1/single/senders/{}/transportfile",
+            sender["id"].as_str().unwrap()
+        );
+        let sdp = ask(edge.address(), &path, &[], "").body;
+        let (_, rest) = sdp.split_once(" RTP/AVP ").unwrap();
+        let payload_type = rest.split_once("\r\n").unwrap().0.to_owned();
+        assert!(
+            sdp.contains(&format!("a=rtpmap:{payload_type} MP2T/90000")),
+            "{sdp}"
+        );
+        payload_type
+    };
+    // Nothing has come yet; then there was something else than RTP.
+    data_plane.publish_flow("a", &FlowRecord::default());
+    assert_eq!(
+        (told("out"), told("own")),
+        ("33".to_owned(), "98".to_owned())
+    );
+    let mut last = versions(&edge);
+    let mut moves = || {
+        let now = versions(&edge);
+        let moved = moved(&last, &now);
+        last = now;
+        moved
+    };
+    let sender = "senders rtp output out of flow a";
+    data_plane.publish_flow("a", &seen(97));
+    wait_until("the payload type", || told("out") == "97");
+    assert_eq!(
+        (moves(), told("own")),
+        (vec![sender.to_owned()], "98".to_owned())
+    );
+
+    // A signal that is lost is no news; that of the other flow shows that it was looked at.
+    for (absent, bps) in [(ABSENT, 4_000_000), (97, 9_000_000)] {
+        data_plane.publish_flow("a", &seen(absent));
+        data_plane.publish_detail("b", &detail(25.0, bps));
+        wait_until("a look", || {
+            list(&edge, "flows")[1]["bit_rate"].as_u64() >= Some(bps / 1_000)
+        });
+        let other = ["flows Flow b", "senders rtp output out of flow b"];
+        assert_eq!(
+            (moves(), told("out")),
+            (other.map(str::to_owned).into(), "97".to_owned())
+        );
+    }
+    data_plane.publish_flow("a", &seen(100));
+    wait_until("the payload type", || told("out") == "100");
+    assert_eq!(moves(), [sender]);
+
+    // Another source is another stream.
+    untouched["input"]["max_bitrate_mbps"] = json!(100);
+    assert_eq!(edge.put("/api/v1/flows/a", &untouched).0, 200);
+    assert_eq!(told("out"), "100");
+    untouched["input"]["bind_addr"] = json!("127.0.0.1:5022");
+    assert_eq!(edge.put("/api/v1/flows/a", &untouched).0, 200);
+    assert_eq!(told("out"), "33");
+    assert_eq!(moves(), ["receivers rtp input of flow a", sender]);
 }

@@ -5,6 +5,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 /// How a registry behaves.
@@ -76,6 +79,32 @@ impl Request {
 
 impl Registry {
     pub(crate) fn start(manner: Manner) -> Self {
+        Self::start_with(manner, serve)
+    }
+
+    /// Over HTTPS, as whom this certificate and key in PEM name.
+    pub(crate) fn start_tls(manner: Manner, certificate: &str, key: &str) -> Self {
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        let config = Arc::new(config);
+        Self::start_with(manner, move |stream, shared| {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            serve(StreamOwned::new(connection, stream), shared)
+        })
+    }
+
+    fn start_with(
+        manner: Manner,
+        serve: impl Fn(TcpStream, &Mutex<Shared>) -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let serve = Arc::new(serve);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Mutex::new(Shared {
@@ -91,6 +120,7 @@ impl Registry {
                     return;
                 }
                 let served = Arc::clone(&served);
+                let serve = Arc::clone(&serve);
                 // A connection that breaks is the client's affair.
                 std::thread::spawn(move || stream.and_then(|stream| serve(stream, &served)));
             }
@@ -126,9 +156,8 @@ impl Drop for Registry {
     }
 }
 
-fn serve(stream: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut writer = stream;
+fn serve(stream: impl Read + Write, shared: &Mutex<Shared>) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
     loop {
         let mut first = String::new();
         if reader.read_line(&mut first)? == 0 {
@@ -163,6 +192,7 @@ fn serve(stream: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> {
             let status = status(&line, &mut shared.has_node);
             (shared.manner.clone(), status)
         };
+        let writer = reader.get_mut();
         match manner {
             Manner::Dripping => {
                 for byte in b"HTTP/1.1 503 Unavailable\r\nX: "

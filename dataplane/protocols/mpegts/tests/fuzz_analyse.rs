@@ -4,7 +4,7 @@
 use bilbycast_mpegts::analysis::{Analyser, AnalyserConfig, MediaInfo};
 use bilbycast_mpegts::{TS_PACKET_SIZE, TestSource, TestSourceConfig};
 
-/// Reads the input as orders of four bytes: where to spoil a stream of the test source, how, and with what.
+/// Spoils a stream of the test source.
 #[test]
 fn fuzz_analyse_spoiled() {
     let mut clean = vec![0; 600 * TS_PACKET_SIZE];
@@ -13,24 +13,45 @@ fn fuzz_analyse_spoiled() {
         .write(&mut clean);
     bolero::check!()
         .with_max_len(256)
+        .for_each(|orders: &[u8]| analyse(&spoiled(&clean, orders), 1316));
+}
+
+/// Spoils streams of other multiplexers: AVC, HEVC, layer II, AAC in LATM and ADTS, AC-3, two programmes.
+#[test]
+fn fuzz_analyse_recorded() {
+    let recorded = [
+        include_bytes!("../../../../analyze/tests/media/h264_1080i_mp2_latm.ts").as_slice(),
+        include_bytes!("../../../../analyze/tests/media/two_programs.ts").as_slice(),
+    ];
+    bolero::check!()
+        .with_max_len(256)
         .for_each(|orders: &[u8]| {
-            let mut bytes = clean.clone();
-            for order in orders.as_chunks::<4>().0 {
-                let [high, low, how, with] = *order;
-                let packet = usize::from(u16::from_be_bytes([high, low])) % 590;
-                let at = packet * TS_PACKET_SIZE + usize::from(how) % TS_PACKET_SIZE;
-                match how % 5 {
-                    // Headers and the bytes behind them are where parsers decide.
-                    0 => bytes[packet * TS_PACKET_SIZE + usize::from(how) % 32] = with,
-                    1 => bytes[at] ^= 1 << (with % 8),
-                    2 => bytes.copy_within(at..at + TS_PACKET_SIZE, packet * TS_PACKET_SIZE / 2),
-                    3 => drop(bytes.drain(at..at + usize::from(with))),
-                    _ => bytes[at..at + usize::from(with)].fill(with),
-                }
-                bytes.resize(clean.len(), with);
+            for recorded in recorded {
+                analyse(&spoiled(recorded, orders), 1316);
             }
-            analyse(&bytes, 1316);
         });
+}
+
+/// Reads orders of four bytes: where to spoil a stream, how, and with what.
+fn spoiled(clean: &[u8], orders: &[u8]) -> Vec<u8> {
+    let mut bytes = clean.to_vec();
+    // What is copied or cut out lies inside, wherever the order says.
+    let packets = clean.len() / TS_PACKET_SIZE - 10;
+    for order in orders.as_chunks::<4>().0 {
+        let [high, low, how, with] = *order;
+        let packet = usize::from(u16::from_be_bytes([high, low])) % packets;
+        let at = packet * TS_PACKET_SIZE + usize::from(how) % TS_PACKET_SIZE;
+        match how % 5 {
+            // Headers and the bytes behind them are where parsers decide.
+            0 => bytes[packet * TS_PACKET_SIZE + usize::from(how) % 32] = with,
+            1 => bytes[at] ^= 1 << (with % 8),
+            2 => bytes.copy_within(at..at + TS_PACKET_SIZE, packet * TS_PACKET_SIZE / 2),
+            3 => drop(bytes.drain(at..at + usize::from(with))),
+            _ => bytes[at..at + usize::from(with)].fill(with),
+        }
+        bytes.resize(clean.len(), with);
+    }
+    bytes
 }
 
 /// Takes the input as the stream itself.

@@ -8,7 +8,7 @@ use crate::srt::leg::{SrtLeg, SrtNotice};
 
 /// The records of legs at `now_ns` (CLOCK_MONOTONIC). What they have to tell goes to `tell` with the number of the leg.
 pub(super) fn observe(
-    legs: &mut [Box<SrtLeg>],
+    legs: &mut [SrtLeg],
     now_ns: u64,
     second_is_over: bool,
     mut tell: impl FnMut(u8, SrtNotice),
@@ -27,7 +27,7 @@ pub(super) fn observe(
 }
 
 /// The state of an endpoint with these legs: that of the better one.
-pub(super) fn state(legs: &[Box<SrtLeg>]) -> EndpointState {
+pub(super) fn state(legs: &[SrtLeg]) -> EndpointState {
     let rank = |state: &EndpointState| match state {
         EndpointState::Active | EndpointState::Receiving => 6,
         EndpointState::Connected => 5,
@@ -37,7 +37,7 @@ pub(super) fn state(legs: &[Box<SrtLeg>]) -> EndpointState {
         EndpointState::ConnectFailed => 1,
         EndpointState::Idle => 0,
     };
-    let states = legs.iter().map(|leg| leg.state());
+    let states = legs.iter().map(SrtLeg::state);
     states.max_by_key(rank).unwrap_or(EndpointState::Idle)
 }
 

@@ -11,7 +11,7 @@ use crate::srt::leg::SrtLeg;
 /// The legs of an SRT output.
 #[derive(Debug)]
 pub struct SrtOutput {
-    legs: Vec<Box<SrtLeg>>,
+    legs: Vec<SrtLeg>,
     /// With two legs RTP travels, and what came without is wrapped; both legs get the same header.
     wrapper: Option<RtpWrapper>,
 }
@@ -19,18 +19,18 @@ pub struct SrtOutput {
 impl SrtOutput {
     /// An output with these legs; `wrapper` is there when RTP packets travel.
     #[must_use]
-    pub const fn new(legs: Vec<Box<SrtLeg>>, wrapper: Option<RtpWrapper>) -> Self {
+    pub const fn new(legs: Vec<SrtLeg>, wrapper: Option<RtpWrapper>) -> Self {
         Self { legs, wrapper }
     }
 
     /// The legs, leg 1 first.
     #[must_use]
-    pub fn legs(&self) -> &[Box<SrtLeg>] {
+    pub fn legs(&self) -> &[SrtLeg] {
         &self.legs
     }
 
     /// The legs, to be asked what they have to tell.
-    pub fn legs_mut(&mut self) -> &mut [Box<SrtLeg>] {
+    pub fn legs_mut(&mut self) -> &mut [SrtLeg] {
         &mut self.legs
     }
 

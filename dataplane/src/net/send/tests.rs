@@ -4,6 +4,7 @@ use std::time::Duration;
 use bilbycast_shm_proto::model::{DSCP_DEFAULT, SendSpec};
 
 use super::*;
+use crate::net::socket::SendSocket;
 
 fn pair() -> (UdpSocket, SendSocket) {
     let sink = UdpSocket::bind("127.0.0.1:0").unwrap();

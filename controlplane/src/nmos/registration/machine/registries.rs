@@ -29,9 +29,14 @@ impl Registries {
     pub(super) fn set(&mut self, registries: Vec<Registry>) {
         let mut old = std::mem::take(&mut self.known);
         for registry in registries {
-            let place = old.iter().position(|known| *known.registry == registry);
+            let place = old
+                .iter()
+                .position(|known| known.registry.is_same(&registry));
             self.known.push(match place {
-                Some(place) => old.swap_remove(place),
+                Some(place) => Known {
+                    registry: Arc::new(registry),
+                    ..old.swap_remove(place)
+                },
                 None => Known {
                     registry: Arc::new(registry),
                     failures: 0,
@@ -104,7 +109,7 @@ impl Registries {
 
     fn find(&mut self, registry: &Registry) -> Option<&mut Known> {
         let mut known = self.known.iter_mut();
-        known.find(|known| *known.registry == *registry)
+        known.find(|known| known.registry.is_same(registry))
     }
 }
 

@@ -94,6 +94,7 @@ impl Machine {
         match verdict {
             Verdict::Good(_) => {
                 self.last_good = Some(sent_at);
+                self.has_beaten = true;
                 if matches!(self.stage, Stage::Probe) {
                     self.become_member();
                 }
@@ -101,7 +102,8 @@ impl Machine {
             Verdict::Missing => {
                 let message =
                     format!("registry {registry} does not know this node; registering again");
-                let is_forgotten = matches!(self.stage, Stage::Member { .. });
+                // A registry that forgets every time is no news every time.
+                let is_forgotten = std::mem::take(&mut self.has_beaten);
                 let weight = if is_forgotten {
                     Weight::BadEvent
                 } else {
@@ -195,8 +197,12 @@ impl Machine {
                     Job::Delete(kind, id) => format!("the removal of {} {id}", kind.singular()),
                     Job::Post(resource) => shown(resource),
                 };
+                let weight = match std::mem::replace(&mut self.is_refusal_told, true) {
+                    true => Weight::Problem,
+                    false => Weight::BadEvent,
+                };
                 self.tell(
-                    Weight::BadEvent,
+                    weight,
                     format!("registry {registry} refuses {subject}: {}", words(other)),
                 );
             }

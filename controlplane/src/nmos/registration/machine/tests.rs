@@ -18,6 +18,9 @@ mod joining;
 
 const NODE_ID: Uuid = Uuid::from_u128(0x6d5a_4c3b_0000_4000_8000_0000_0000_0000);
 
+/// What a registry answers to a call, which is written as in [`Bench::calls`].
+type Answering = Box<dyn FnMut(&str) -> Answer>;
+
 /// A machine, its clock, and the registries that it may call.
 struct Bench {
     machine: Machine,
@@ -25,7 +28,7 @@ struct Bench {
     start: Instant,
     now: Instant,
     /// What each registry answers, by its port; silence where there is nothing: a call then fails after 3 s.
-    registries: HashMap<u16, Box<dyn FnMut(&str) -> Answer>>,
+    registries: HashMap<u16, Answering>,
     /// Every call, with the milliseconds since the start: `5000 8001 POST health/nodes/..`.
     calls: Vec<String>,
     /// What was told as an event.
@@ -193,13 +196,7 @@ fn good() -> impl FnMut(&str) -> Answer {
     let mut has_node = false;
     move |line| {
         status(match line {
-            "POST node" => {
-                if std::mem::replace(&mut has_node, true) {
-                    200
-                } else {
-                    201
-                }
-            }
+            "POST node" if std::mem::replace(&mut has_node, true) => 200,
             "DELETE resource/nodes/NODE" => {
                 has_node = false;
                 204

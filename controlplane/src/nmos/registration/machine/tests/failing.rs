@@ -6,6 +6,8 @@ use crate::nmos::tai::Tai;
 #[test]
 fn a_registry_that_forgot_the_node_gets_everything_again() {
     let mut bench = Bench::registered();
+    bench.run(5_000);
+    bench.take_calls();
     bench.serve(8_001, good());
     bench.run(5_000);
     let calls = bench.take_calls();
@@ -13,6 +15,15 @@ fn a_registry_that_forgot_the_node_gets_everything_again() {
     assert_eq!(lines(&calls)[1..], ALL);
     assert_eq!(bench.events.len(), 1, "{:?}", bench.events);
     assert!(bench.events[0].contains("does not know this node"));
+
+    // One that forgets every time is no news every time.
+    bench.serve(8_001, |line| {
+        status(if line == HEARTBEAT { 404 } else { 201 })
+    });
+    bench.events.clear();
+    bench.run(60_000);
+    assert_eq!(bench.take_calls().len(), 12 * 7);
+    assert!(bench.events.is_empty(), "{:?}", bench.events);
 }
 
 #[test]
