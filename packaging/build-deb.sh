@@ -68,8 +68,6 @@ doc=$tree/usr/share/doc/bilbycast-edge
 mkdir -p "$doc/examples"
 install -m 644 README.md ARCHITECTURE.md "$doc"
 cp -r docs "$doc/docs"
-find "$doc/docs" -type f -exec chmod 644 {} +
-find "$doc/docs" -type d -exec chmod 755 {} +
 cat packaging/debian/copyright LICENSE-MIT >"$doc/copyright"
 install -m 644 systemd/bilbycast-dataplane-realtime.conf "$doc/examples"
 cp -R prometheus grafana "$doc/examples"

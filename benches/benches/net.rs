@@ -64,8 +64,12 @@ impl Loopback {
     /// One call; loopback has delivered everything by the time that the send call returns.
     fn receive(&mut self) {
         self.packets.clear();
-        self.receive
-            .receive(&self.input, &mut self.memory, &mut self.packets, Sources::Unasked);
+        self.receive.receive(
+            &self.input,
+            &mut self.memory,
+            &mut self.packets,
+            Sources::Unasked,
+        );
         assert_eq!(self.packets.len(), RECEIVE_BATCH, "loopback delivers all");
     }
 }

@@ -253,7 +253,9 @@ fn what_is_not_json_is_refused_in_the_envelope() {
 fn unknown_paths_and_methods_are_refused() {
     let node = Node::start(&[]);
     assert_eq!(node.api().get("/api/v1/nonsense").status, 404);
-    assert_eq!(node.api().get("/").status, 404);
+    // The dashboard.
+    assert_eq!(node.api().get("/").status, 200);
+    assert_eq!(node.api().get("/nonsense").status, 404);
     assert_eq!(node.api().delete("/health").status / 100, 4);
     assert_eq!(node.api().delete("/api/v1/config").status / 100, 4);
 }

@@ -277,7 +277,7 @@ fn events(browser: &mut Browser) {
     browser.click("nav [data-page=\"events\"]");
     browser.wait_for(
         "what was done is told",
-        "/weather/.test(document.querySelector('.events').textContent)",
+        "/weather/.test(document.querySelector('.events')?.textContent ?? '')",
     );
     browser.picture("events");
     browser.choose("#severity", "critical");

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::udp::{DATAGRAM_BYTES_MAX, sending};
+use crate::udp::{DATAGRAM_BYTES_MAX, Receiver, sending};
 use crate::{address, wait};
 
 /// The three streams of ST 2022-1, in the order of their ports.
@@ -64,14 +64,11 @@ impl FecPath {
             .zip([0, 2, 4])
             .map(|(stream, offset)| {
                 let at = |base: SocketAddr| SocketAddr::new(base.ip(), base.port() + offset);
-                let from = UdpSocket::bind(at(address))
-                    .unwrap_or_else(|error| panic!("cannot bind {}: {error}", at(address)));
-                from.set_read_timeout(Some(LOOK))
-                    .expect("a socket takes a timeout");
+                let from = Receiver::bind(at(address));
                 let onward = sending(address::own_ip().into(), at(dest))
                     .unwrap_or_else(|error| panic!("cannot send to {}: {error}", at(dest)));
                 let shared = Arc::clone(&shared);
-                thread::spawn(move || run(stream, &from, &onward, loses, &shared))
+                thread::spawn(move || run(stream, from, &onward, loses, &shared))
             })
             .collect();
         Self {
@@ -121,16 +118,15 @@ impl Drop for FecPath {
     }
 }
 
-const LOOK: Duration = Duration::from_millis(50);
-
-fn run(stream: FecStream, from: &UdpSocket, onward: &UdpSocket, loses: Loses, shared: &Shared) {
+fn run(stream: FecStream, mut from: Receiver, onward: &UdpSocket, loses: Loses, shared: &Shared) {
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     let mut number = 0;
     while !shared.stop.load(Ordering::Acquire) {
-        let Ok(bytes) = from.recv(&mut buffer) else {
+        let Some(received) = from.receive(&mut buffer) else {
             continue;
         };
-        let packet = &buffer[..bytes];
+        assert_eq!(received.dropped, 0, "the test itself was too slow");
+        let packet = &buffer[..received.bytes];
         let is_lost = loses(stream, number);
         number += 1;
         {

@@ -20,10 +20,7 @@ struct Health {
 }
 
 /// The monitor page has no NMOS.
-pub(super) async fn health(
-    node: web::Data<Node>,
-    nmos: Option<web::Data<Nmos>>,
-) -> HttpResponse {
+pub(super) async fn health(node: web::Data<Node>, nmos: Option<web::Data<Nmos>>) -> HttpResponse {
     HttpResponse::Ok().json(Health {
         status: "ok",
         version: env!("CARGO_PKG_VERSION"),

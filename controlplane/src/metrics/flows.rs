@@ -33,9 +33,9 @@ pub(super) fn encode(page: &mut Page<'_, '_>, survey: &Survey) -> fmt::Result {
         .collect();
     families(page, LegRecord::FIELDS, &words)?;
 
-    let of_inputs = flows.iter().flat_map(|flow| {
-        numbered(&flow.srt).map(|(leg, record)| (id_of(flow), None, leg, record))
-    });
+    let of_inputs = flows
+        .iter()
+        .flat_map(|flow| numbered(&flow.srt).map(|(leg, record)| (id_of(flow), None, leg, record)));
     let of_outputs = flows.iter().flat_map(|flow| {
         flow.outputs.iter().flat_map(move |output| {
             let output_id = Some(&*output.output_id);

@@ -98,7 +98,9 @@ fn nmos_registration() -> Fields {
         .nullable("registry", text("The registry that is used or tried."))
         .nullable(
             "last_heartbeat_age_secs",
-            count("Whole seconds since a registry last answered a heartbeat, or took the node, well."),
+            count(
+                "Whole seconds since a registry last answered a heartbeat, or took the node, well.",
+            ),
         )
         .nullable("reason", text("Why the node is not registered."))
 }

@@ -54,12 +54,7 @@ impl Operation {
     }
 
     /// The same for NMOS, which is open unless `nmos.require_auth` is set, and has failures of its own form.
-    pub(super) fn of_nmos(
-        method: HttpMethod,
-        path: &'static str,
-        id: &str,
-        summary: &str,
-    ) -> Self {
+    pub(super) fn of_nmos(method: HttpMethod, path: &'static str, id: &str, summary: &str) -> Self {
         let is_read = method == HttpMethod::Get;
         let access = Access::Configurable;
         let operation = Self::begin((method, path), "nmos", id, access, summary, "NmosError")

@@ -55,14 +55,8 @@ fn fec<'a>(flow: &FlowConfig, record: &FlowRecord) -> Tree<'a> {
 /// What repairs whole outages; null when nothing does.
 fn redundancy<'a>(flow: &FlowConfig, record: &FlowRecord) -> Tree<'a> {
     let path_differential_ms = match &flow.input {
-        InputConfig::Rtp(rtp) => rtp
-            .redundancy
-            .as_ref()
-            .map(|leg| leg.path_differential_ms),
-        InputConfig::Srt(srt) => srt
-            .redundancy
-            .as_ref()
-            .map(|leg| leg.path_differential_ms),
+        InputConfig::Rtp(rtp) => rtp.redundancy.as_ref().map(|leg| leg.path_differential_ms),
+        InputConfig::Srt(srt) => srt.redundancy.as_ref().map(|leg| leg.path_differential_ms),
         _ => None,
     };
     let Some(path_differential_ms) = path_differential_ms else {

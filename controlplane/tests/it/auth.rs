@@ -163,7 +163,8 @@ fn nmos_asks_for_a_token_when_it_is_told_to() {
     let edge = ControlPlane::start(folder);
     let line = "GET /x-nmos/node/v1.3/self";
     let answer = ask(edge.address(), line, &[], "");
-    let error = |code: u16, error: &str| (code, json!({"code": code, "error": error, "debug": null}));
+    let error =
+        |code: u16, error: &str| (code, json!({"code": code, "error": error, "debug": null}));
     assert_eq!(answer.parts(), error(401, "missing Authorization header"));
     assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));

@@ -3,9 +3,7 @@
 use std::ops::Range;
 
 use super::ring::Ring;
-use crate::counters::{
-    CoreRecord, FlowRecord, HistoryRecord, LegRecord, OutputRecord, SrtRecord,
-};
+use crate::counters::{CoreRecord, FlowRecord, HistoryRecord, LegRecord, OutputRecord, SrtRecord};
 use crate::model::{ID_BYTES_MAX, LEGS_MAX};
 
 /// Raised when the arrangement changes in a way that [`crate::counters::LAYOUT_HASH`] does not show.

@@ -3,9 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::control::BootId;
-use crate::counters::{
-    CoreRecord, FlowRecord, HistoryRecord, LegRecord, OutputRecord, SrtRecord,
-};
+use crate::counters::{CoreRecord, FlowRecord, HistoryRecord, LegRecord, OutputRecord, SrtRecord};
 use crate::detail::{PidDetail, StreamDetail};
 use crate::event::{Category, Event, Severity};
 

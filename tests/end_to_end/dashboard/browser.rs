@@ -138,15 +138,12 @@ impl Browser {
         answer["result"]["value"].clone()
     }
 
-    /// The same; `None` while the page is being exchanged for another.
+    /// The same; `None` while the page is being exchanged for another, or what the expression looks at is not there yet.
     fn ask(&mut self, expression: &str) -> Option<Value> {
         let parameters = json!({"expression": expression, "returnByValue": true});
         let answer = self.request("Runtime.evaluate", parameters).ok()?;
-        assert!(
-            answer["exceptionDetails"].is_null(),
-            "{expression}: {answer:#}"
-        );
-        Some(answer["result"]["value"].clone())
+        let failed = !answer["exceptionDetails"].is_null();
+        (!failed).then(|| answer["result"]["value"].clone())
     }
 
     /// Loads the page again.

@@ -117,7 +117,9 @@ impl Connections {
                 rehearse(&found, &next, id)?;
                 (202, next)
             }
-            Patched::Activate(next) => return Ok(Next::Activate(Box::new(Activation { id, found, next }))),
+            Patched::Activate(next) => {
+                return Ok(Next::Activate(Box::new(Activation { id, found, next })));
+            }
         };
         let staged = next.staged_json();
         self.put_entry(id, Some(next));
