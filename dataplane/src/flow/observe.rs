@@ -26,6 +26,7 @@ use super::analysis::INDICATORS;
 use super::limit::BandwidthLimit;
 use super::output::Output;
 use super::rate::RateMeter;
+use super::srt_input::SrtInput;
 use crate::net::socket;
 
 /// An endpoint that has carried nothing for this long waits again. One second more than the window of the bitrate
@@ -346,6 +347,7 @@ impl Flow {
             || self.observer.lost_in_last_second
             || self.limit.as_ref().is_some_and(BandwidthLimit::is_exceeded)
             || self.observer.legs.is_missing_one()
+            || self.input.as_srt().is_some_and(SrtInput::is_missing_one)
         {
             Health::Warning
         } else {

@@ -20,6 +20,8 @@ pub struct Output {
     spec: OutputSpec,
     sink: Sink,
     counts: OutputCounts,
+    /// The newest packets had RTP headers. What is left over of a datagram when a stream pauses belongs to them.
+    came_as_rtp: bool,
     /// CLOCK_MONOTONIC of the newest pass whose packets the kernel took; `None` before the first.
     newest_ns: Option<u64>,
 }
@@ -153,6 +155,7 @@ impl Output {
             spec,
             sink,
             counts: OutputCounts::default(),
+            came_as_rtp: false,
             newest_ns: None,
         }
     }
@@ -278,10 +281,10 @@ impl Output {
 
     /// Sends the packets of this pass. Returns how many the kernel took.
     pub(crate) fn send(&mut self, buffers: &mut PassBuffers, now_ns: u64) -> u64 {
-        let came_as_rtp = buffers
-            .packets
-            .first()
-            .is_some_and(|packet| packet.header_bytes > 0);
+        if let Some(packet) = buffers.packets.first() {
+            self.came_as_rtp = packet.header_bytes > 0;
+        }
+        let came_as_rtp = self.came_as_rtp;
         let (form, legs, fec) = match &mut self.sink {
             Sink::Off => return 0,
             Sink::Srt(srt) => {

@@ -118,6 +118,12 @@ impl SrtInput {
         }
     }
 
+    /// Whether one of two legs has no connection.
+    #[must_use]
+    pub fn is_missing_one(&self) -> bool {
+        self.legs.len() > 1 && self.legs.iter().any(|leg| !leg.is_connected())
+    }
+
     /// Whether two legs carry raw transport stream, which cannot be merged.
     #[must_use]
     pub const fn is_failover(&self) -> bool {

@@ -212,7 +212,7 @@ impl Answerer {
                 && peer.has_carried
                 && now.since(peer.since) >= STALE
                 && peer.connection.state() == State::Connected
-                && peer.connection.stats(now).send.acks == 0;
+                && !peer.has_acknowledged(now);
             if is_stale {
                 tell(SrtNotice::Stale {
                     remote: peer.address,

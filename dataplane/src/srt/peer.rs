@@ -19,6 +19,8 @@ pub(super) struct Peer {
     pub(super) heard: Micros,
     /// Media has passed.
     pub(super) has_carried: bool,
+    /// The far end has acknowledged something.
+    has_acknowledged: bool,
     /// Delay between a packet's origin and its delivery here, which delivery times are made of.
     recv_latency: Micros,
     /// When it has to be looked at next.
@@ -43,6 +45,7 @@ impl Peer {
             since: now,
             heard: now,
             has_carried: false,
+            has_acknowledged: false,
             recv_latency,
             due: now,
         }
@@ -61,6 +64,13 @@ impl Peer {
         }
         self.connection.handle_timeout(now);
         true
+    }
+
+    /// Whether the far end has acknowledged anything of what it was sent.
+    pub(super) fn has_acknowledged(&mut self, now: Micros) -> bool {
+        // Asked for on every tick, so the statistics are not worked out again once it has.
+        self.has_acknowledged = self.has_acknowledged || self.connection.stats(now).send.acks > 0;
+        self.has_acknowledged
     }
 
     /// Takes a message to send; false when there is no room, or no connection any more.
