@@ -16,6 +16,7 @@
 //! * SRT latencies have the 16 bits of the handshake, windows and buffers at most 2^20 packets. A packet filter names
 //!   its columns; rows are 1 unless it says otherwise. A listener may have a `remote_addr`, and does not use it.
 //! * A tunnel claims `local_addr` on the egress, and `direct_listen_addr` (UDP) in direct mode on the ingress.
+//! * `path_differential_ms` may name a skew class of ST 2022-7 (`"A"` to `"D"`); it is kept in milliseconds.
 //! * In the files, `null` in place of a secret is absence; in a request it removes the secret.
 
 mod error;

@@ -102,7 +102,7 @@ fn redundancy(
 ) -> Result<InputRedundancy, ConfigError> {
     let redundancy = InputRedundancy {
         receive: leg::receive_rtp(&mut object)?,
-        path_differential_ms: object.integer("path_differential_ms", leg::PATH_DIFFERENTIAL_MS)?,
+        path_differential_ms: leg::path_differential(&mut object)?,
     };
     if fec {
         leg::port_leaves_room_for_fec(&object, "bind_addr", redundancy.receive.bind_addr)?;

@@ -14,7 +14,23 @@ use super::super::raw::{Object, UnknownFields};
 pub(super) const PAYLOAD_TYPES: RangeInclusive<u8> = 0..=127;
 
 /// Merge buffers of ST 2022-7, in milliseconds.
-pub(super) const PATH_DIFFERENTIAL_MS: RangeInclusive<u32> = 1..=2_000;
+const PATH_DIFFERENTIAL_MS: RangeInclusive<u32> = 1..=2_000;
+
+/// The skew classes of ST 2022-7, in milliseconds; 150 us of class D are less than the one millisecond that is the least.
+const SKEW_CLASSES: [(&str, u32); 4] = [("A", 10), ("B", 50), ("C", 450), ("D", 1)];
+
+/// A merge buffer in milliseconds, or the skew class that it is for.
+pub(super) fn path_differential(object: &mut Object) -> Result<Option<u32>, ConfigError> {
+    let field = "path_differential_ms";
+    if let Some(value) = object.value(field) {
+        let class = SKEW_CLASSES.iter().find(|(name, _)| value == *name);
+        if let Some((_, millis)) = class {
+            return Ok(Some(*millis));
+        }
+        object.replace(field, value);
+    }
+    object.integer(field, PATH_DIFFERENTIAL_MS)
+}
 
 /// What a leg without RTP receives.
 pub(super) fn receive(object: &mut Object) -> Result<ReceiveConfig, ConfigError> {

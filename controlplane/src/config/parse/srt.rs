@@ -24,8 +24,7 @@ pub(super) fn input(
         Some(mut leg_2) => {
             let redundancy = SrtInputRedundancy {
                 leg: srt_leg(&mut leg_2)?,
-                path_differential_ms: leg_2
-                    .integer("path_differential_ms", leg::PATH_DIFFERENTIAL_MS)?,
+                path_differential_ms: leg::path_differential(&mut leg_2)?,
             };
             leg_2.finish(unknown);
             Some(redundancy)

@@ -156,6 +156,26 @@ fn repair_and_filters_arrive() {
 }
 
 #[test]
+fn a_merge_buffer_may_be_a_skew_class() {
+    for (value, millis) in [
+        (json!("A"), 10),
+        (json!("B"), 50),
+        (json!("C"), 450),
+        (json!("D"), 1),
+        (json!(2_000), 2_000),
+    ] {
+        let rtp = json!({"type": "rtp", "bind_addr": "127.0.0.1:5000",
+            "redundancy": {"bind_addr": "127.0.0.1:5001", "path_differential_ms": value}});
+        let srt = json!({"type": "srt", "mode": "listener", "local_addr": "127.0.0.1:5000",
+            "redundancy": {"mode": "listener", "local_addr": "127.0.0.1:5001", "path_differential_ms": value}});
+        for input in [rtp, srt] {
+            let found = spec(&input, &json!([]));
+            assert_eq!(found["input"]["redundancy"]["path_differential_ms"], millis);
+        }
+    }
+}
+
+#[test]
 fn a_bandwidth_limit_arrives() {
     let mut document = full_flow();
     document["input"] = json!({"type": "test"});

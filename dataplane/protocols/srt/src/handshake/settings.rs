@@ -66,10 +66,11 @@ pub struct Settings {
 /// Which packets a sender retransmits (`retransmit_algo`).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum RetransmitAlgorithm {
-    /// Every packet that a NAK names.
+    /// Every packet that a NAK names, unless its retransmission can still be under way: within the round-trip time, its
+    /// variance and 2 ms.
     #[default]
     Default,
-    /// Only packets whose last copy was sent more than a round-trip time ago.
+    /// The same with four times the variance.
     Reduced,
 }
 
