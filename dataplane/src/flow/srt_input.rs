@@ -42,8 +42,8 @@ const SILENT_NS: u64 = 1_000_000_000;
 /// Most packets that wait in the merge.
 const MERGE_PACKETS_MAX: usize = 32_768;
 
-/// Longest message of SRT.
-const MESSAGE_BYTES_MAX: usize = 1_500;
+/// Longer than any message of SRT: `mss` is 9,000 at most, headers included.
+const MESSAGE_BYTES_MAX: usize = 9_000;
 
 impl SrtInput {
     /// An input with these legs.
