@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test whose ground is missing fails")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::hint::black_box;
 use std::net::UdpSocket;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use bilbycast_counting_allocator::{Counting, allocations_in};
 use bilbycast_shm_proto::model::{
     InputSpec, OutputKind, OutputSpec, ReceiveSpec, RtpInputRedundancySpec, RtpInputSpec,
     RtpOutputSpec, SendSpec, UdpInputSpec, UdpOutputSpec,
@@ -16,45 +14,8 @@ use dataplane::control::open;
 use dataplane::flow::analysis::Analysis;
 use dataplane::flow::{Flow, PassBuffers};
 
-/// Counts allocations of the thread that asks for it.
-struct Counting;
-
-static ARMED: AtomicBool = AtomicBool::new(false);
-
-thread_local! {
-    static ALLOCATIONS: Cell<Option<u64>> = const { Cell::new(None) };
-}
-
-fn count() {
-    if ARMED.load(Ordering::Relaxed) {
-        // A thread that is being torn down counts nothing.
-        let _ = ALLOCATIONS.try_with(|counter| counter.set(counter.get().map(|count| count + 1)));
-    }
-}
-
-// SAFETY: every call goes on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-fn allocations_in(work: impl FnOnce()) -> u64 {
-    ARMED.store(true, Ordering::Relaxed);
-    ALLOCATIONS.with(|counter| counter.set(Some(0)));
-    work();
-    ALLOCATIONS.with(|counter| counter.take()).unwrap_or(0)
-}
 
 fn output(id: &str, sink: &UdpSocket, payload_type: Option<u8>, raw: bool) -> OutputSpec {
     let send = SendSpec {

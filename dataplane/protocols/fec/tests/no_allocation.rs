@@ -2,48 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test whose ground is missing fails")]
 
-use std::alloc::{GlobalAlloc, Layout as Memory, System};
-use std::cell::Cell;
-
+use bilbycast_counting_allocator::{Counting, allocations_in};
 use bilbycast_fec::{
     Decoder, DecoderConfig, Dimensions, Encoder, EncoderConfig, Layout, Matrix, Stream,
 };
 
-/// Counts allocations of the thread that asks for it.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<Option<u64>> = const { Cell::new(None) };
-}
-
-// SAFETY: every call goes on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, memory: Memory) -> *mut u8 {
-        // A thread that is being torn down counts nothing.
-        let _ = ALLOCATIONS.try_with(|counter| counter.set(counter.get().map(|count| count + 1)));
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`.
-        unsafe { System.alloc(memory) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, memory: Memory) {
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::dealloc`.
-        unsafe { System.dealloc(pointer, memory) }
-    }
-}
-
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-fn allocations_in(work: impl FnOnce()) -> u64 {
-    ALLOCATIONS.with(|counter| counter.set(Some(0)));
-    work();
-    ALLOCATIONS.with(|counter| counter.take()).unwrap_or(0)
-}
-
-#[test]
-fn the_counter_counts() {
-    assert_eq!(allocations_in(|| drop(std::hint::black_box(vec![1]))), 1);
-}
 
 #[test]
 fn packets_allocate_nothing() {

@@ -2,42 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test whose ground is missing fails")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::hint::black_box;
 
+use bilbycast_counting_allocator::{Counting, allocations_in};
 use bilbycast_hitless::{LegIndex, Merger, MergerConfig, Origin, PACKET_BYTES_MAX};
-
-/// Counts allocations of the thread that asks for it.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<Option<u64>> = const { Cell::new(None) };
-}
-
-// SAFETY: every call goes on to the system's allocator unchanged. A growing reallocation is an `alloc` by default.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // A thread that is being torn down counts nothing.
-        let _ = ALLOCATIONS.try_with(|counter| counter.set(counter.get().map(|count| count + 1)));
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-fn allocations_in(work: impl FnOnce()) -> u64 {
-    ALLOCATIONS.with(|counter| counter.set(Some(0)));
-    work();
-    ALLOCATIONS.with(|counter| counter.take()).unwrap_or(0)
-}
 
 #[test]
 fn a_merge_allocates_nothing_per_packet() {

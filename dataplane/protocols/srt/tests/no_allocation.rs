@@ -2,10 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test whose ground is missing fails")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::SocketAddr;
 
+use bilbycast_counting_allocator::{Counting, allocations_in};
 use bilbycast_srt::crypto::{CryptoMode, KeyLength, Passphrase};
 use bilbycast_srt::handshake::{
     Action, Caller, HANDSHAKE_PACKET_BYTES_MAX, Listener, Outcome, Settings,
@@ -13,41 +12,8 @@ use bilbycast_srt::handshake::{
 use bilbycast_srt::wire::{Packet, SeqNumber, SocketId};
 use bilbycast_srt::{Connection, Micros};
 
-/// Counts allocations of the thread that asks for it.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<Option<u64>> = const { Cell::new(None) };
-}
-
-// SAFETY: every call goes on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // A thread that is being torn down counts nothing.
-        let _ = ALLOCATIONS.try_with(|counter| counter.set(counter.get().map(|count| count + 1)));
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-fn allocations_in(work: impl FnOnce()) -> u64 {
-    ALLOCATIONS.with(|counter| counter.set(Some(0)));
-    work();
-    ALLOCATIONS.with(|counter| counter.take()).unwrap_or(0)
-}
-
-#[test]
-fn the_counter_counts() {
-    assert_eq!(allocations_in(|| drop(std::hint::black_box(vec![1]))), 1);
-}
 
 #[test]
 fn packets_allocate_nothing() {
