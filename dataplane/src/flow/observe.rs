@@ -305,6 +305,9 @@ impl Flow {
             }
         }
         for (index, output) in self.outputs.iter_mut().enumerate() {
+            if output.as_srt().is_none() {
+                continue;
+            }
             let id = output.id().to_owned();
             let Some(srt) = output.as_srt_mut() else {
                 continue;
