@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use bilbycast_srt::Micros;
 use bilbycast_srt::handshake::{Action, Listener, RejectReason, Request, Settings};
 use bilbycast_srt::wire::{Packet, SocketId, destination_of};
-use bilbycast_srt::{Micros, State};
 
 use super::dialler::reason;
 use super::leg::{Random, SrtNotice};
@@ -38,9 +38,6 @@ const REPLIES_MAX: usize = 256;
 
 /// An input takes a new caller in place of one that was silent for this long: the same encoder after a restart, as a rule.
 const SILENT: Micros = Micros::from_secs(3);
-
-/// A caller that is sent to has to acknowledge within this time (configuration.md 6.3).
-const STALE: Micros = Micros::from_secs(3);
 
 /// Refusals that are told in a second; the others are counted.
 const REFUSALS_TOLD: u32 = 3;
@@ -208,12 +205,7 @@ impl Answerer {
             if !peer.tick(now) {
                 continue;
             }
-            let is_stale = sends
-                && peer.has_carried
-                && now.since(peer.since) >= STALE
-                && peer.connection.state() == State::Connected
-                && !peer.has_acknowledged(now);
-            if is_stale {
+            if sends && peer.is_stale(now) {
                 tell(SrtNotice::Stale {
                     remote: peer.address,
                 });
