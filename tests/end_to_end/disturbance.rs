@@ -134,14 +134,14 @@ fn other_flow(bind_addr: SocketAddr) -> Value {
     flows::flow("other", flows::udp_input(bind_addr), &[output])
 }
 
-/// The judgement itself is judged: a data plane that stands still for 30 ms, as one that waits for a lock would, loses
+/// The judgement itself is judged: a data plane that stands still for 100 ms, as one that waits for a lock would, loses
 /// nothing, and is found by the delay alone.
 #[test]
 #[should_panic(expected = "of the delay over")]
 fn a_data_plane_that_stands_still_is_found() {
-    undisturbed_by("data plane stopped for 30 ms", |node| {
+    undisturbed_by("data plane stopped for 100 ms", |node| {
         node.signal_dataplane(Signal::SIGSTOP);
-        wait::pass(Duration::from_millis(30));
+        wait::pass(Duration::from_millis(100));
         node.signal_dataplane(Signal::SIGCONT);
     });
 }

@@ -248,20 +248,17 @@ fn fec_on_each_leg_comes_before_the_merge() {
         .into_iter()
         .chain(second.knowable())
         .collect();
-    let expected: Vec<&Vec<u8>> = first
-        .media
-        .iter()
-        .filter(|packet| known.contains(&packet[..]))
-        .collect();
+    let media = first.media.iter().map(Vec::as_slice);
+    let expected: Vec<&[u8]> = media.filter(|packet| known.contains(packet)).collect();
     assert!(expected.len() + 2 >= first.media.len());
     assert!(second.knowable().len() > first.knowable().len());
     output.wait_count(expected.len(), Duration::from_secs(5));
     let got = output.finish(Duration::from_millis(300));
-    let got: Vec<&Vec<u8>> = got.iter().map(|datagram| &datagram.bytes).collect();
+    let got: Vec<&[u8]> = got.iter().map(|datagram| &datagram.bytes[..]).collect();
     assert_eq!(got.len(), expected.len());
     assert!(got == expected);
     let stats = node.api().stats("back");
-    let missing = first.media.len() - expected.len();
+    let missing = first.missing_before_the_end(&expected);
     assert_eq!(stats["input"]["packets_lost"], missing, "{stats:#}");
     let legs = &stats["input"]["legs"];
     for leg in [0, 1] {

@@ -199,6 +199,17 @@ impl Carried {
             .collect()
     }
 
+    /// How many of the packets before the last one of `known` are not among them: what a receiver can tell to be missing. `known`
+    /// are packets of this path in the order in which they were sent.
+    #[must_use]
+    pub fn missing_before_the_end(&self, known: &[&[u8]]) -> usize {
+        let end = known.last().and_then(|last| {
+            let same = |packet: &Vec<u8>| packet == last;
+            self.media.iter().rposition(same)
+        });
+        end.map_or(0, |end| end + 1 - known.len())
+    }
+
     /// How many media packets were lost.
     #[must_use]
     pub fn lost_count(&self) -> usize {

@@ -147,6 +147,8 @@ const DIFFERENCE_NS_MAX: u64 = 3_600_000_000_000;
 struct DelayFactor {
     /// Bits per second.
     media_rate_bps: u64,
+    /// The same in bits per nanosecond, with 32 binary places: a packet costs a multiplication and no division.
+    drain: u64,
     start_ns: Option<u64>,
     end_ns: u64,
     /// Bits that arrived in this second.
@@ -161,7 +163,7 @@ impl DelayFactor {
         let start_ns = *self.start_ns.get_or_insert(arrival_ns);
         self.end_ns = arrival_ns;
         let elapsed_ns = arrival_ns.saturating_sub(start_ns);
-        let drained = u128::from(self.media_rate_bps) * u128::from(elapsed_ns) / 1_000_000_000;
+        let drained = (u128::from(self.drain) * u128::from(elapsed_ns)) >> 32;
         let drained = i64::try_from(drained).unwrap_or(i64::MAX);
         //= RFC 4445 3.1: VB(i,pre) = sum (Sj) - MR * Ti, VB(i,post) = VB(i,pre) + Si
         let before = self.bits.saturating_sub(drained);
@@ -182,6 +184,8 @@ impl DelayFactor {
         } else {
             this.media_rate_bps
         };
+        let drain = (u128::from(self.media_rate_bps) << 32) / 1_000_000_000;
+        self.drain = u64::try_from(drain).unwrap_or(u64::MAX);
         //= RFC 4445 3.1: DF = [VB(max) - VB(min)] / MR
         let spread = u128::from((this.max_bits - this.min_bits).unsigned_abs()) * 1_000_000;
         let factor = spread.checked_div(u128::from(this.media_rate_bps))?;
