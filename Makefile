@@ -1,7 +1,8 @@
 # make deps    what building and testing need, on Debian 12; only what is missing is installed
 # make build   the two binaries, optimised, in target/release
 # make run     both processes with the demo configuration, API on port 8080; Ctrl-C ends it
-# make test    all tests: units, end to end, documentation, and the shared memory under loom
+# make test    all tests: units, end to end, documentation, and the shared memory under loom; BILBYCAST_PEERS=optional skips
+#              those that need a program or a right that is not there, and that fail otherwise
 # make deb     the Debian package, in target/deb
 # make bench   micro-benchmarks, the throughput harness and the API harness; results in target/bench
 
@@ -43,3 +44,4 @@ bench: build-deps
 	target/release/bilbycast-bench-throughput
 	target/release/bilbycast-bench-api
 	target/release/bilbycast-bench-throughput --collect-criterion
+	target/release/bilbycast-bench-capacity

@@ -27,6 +27,14 @@ pub enum BenchError {
     /// The control socket failed or said something unexpected.
     #[error("control socket of the data plane: {0}")]
     Control(#[from] FrameError),
+    /// A document of results is not what the harness writes.
+    #[error("{path}: {source}")]
+    Document {
+        /// The document.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
     /// The program to measure has not been built.
     #[error("{path}: the program to measure is not there; build it with `cargo build --release`")]
     ProgramMissing {

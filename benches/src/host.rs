@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use dataplane::net::cores::CoreList;
 use serde::Serialize;
@@ -17,10 +18,12 @@ pub struct Machine {
     pub cpus: usize,
     /// Release of the kernel.
     pub kernel: String,
+    /// Commit of the working folder as git tells it, with `-dirty` where files were changed.
+    pub commit: String,
 }
 
 impl Machine {
-    /// Reads them from `/proc`; what the system does not tell is `unknown`.
+    /// Reads them from `/proc` and from git; what the system does not tell is `unknown`.
     ///
     /// # Errors
     ///
@@ -37,8 +40,20 @@ impl Machine {
             cpu_model,
             cpus: CoreList::available()?.cpus().len(),
             kernel,
+            commit: commit(),
         })
     }
+}
+
+fn commit() -> String {
+    let output = Command::new("git")
+        .args(["describe", "--always", "--dirty"])
+        .output();
+    output
+        .ok()
+        .filter(|output| output.status.success())
+        .and_then(|output| String::from_utf8(output.stdout).ok())
+        .map_or_else(|| UNKNOWN.to_owned(), |commit| commit.trim().to_owned())
 }
 
 /// Cargo's target folder, found from the place of this program: `target/PROFILE/program`.

@@ -16,7 +16,7 @@
 //!   direct path. The bare loop stands beside them: waiting for the 0.5 ms tick is part of its figure too.
 //! * **Idle**: CPU of a data plane with ten flows and no traffic.
 //!
-//! [`repair`] and [`srt`] are documents of their own.
+//! [`repair`], [`srt`] and [`crowd`] are documents of their own.
 //!
 //! # Cores
 //!
@@ -66,6 +66,7 @@
 //! something else ended the measurement before it could show: a sender that makes no more, or a machine on which the bare
 //! loop misses the latency too.
 
+pub mod crowd;
 mod floor;
 mod gateway;
 mod histogram;

@@ -54,7 +54,7 @@ pub(crate) use setup::is_foreign;
 pub(crate) use body::JsonBody;
 
 use body::BodyBudget;
-use envelope::ApiError;
+pub(crate) use envelope::ApiError;
 
 /// Serves the API over plain HTTP on `listener`, on the current tokio runtime, until it is told to stop. Who has to
 /// identify themselves is what the node's configuration says at this moment.
@@ -112,7 +112,7 @@ fn start(
     let node = Arc::clone(nmos.node());
     crate::ws::limit_stall(&listener)?;
     let streams = web::Data::from(Streams::start(&node));
-    let metrics = Metrics::new(Arc::clone(&node), Arc::clone(&streams));
+    let metrics = Metrics::new(Arc::clone(nmos), Arc::clone(&streams));
     let metrics = web::Data::new(metrics);
     let auth = web::Data::new(Auth::new(node.config().server.auth.as_ref()));
     let connections = web::Data::from(Connections::start(nmos));

@@ -101,9 +101,9 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str); 15] = files!(
+const FILES: [(&str, &str); 16] = files!(
     "actions.js" "alarms.js" "api.js" "detail.js" "dom.js" "events.js" "flow.js" "forms.js" "format.js"
-    "history.js" "live.js" "main.js" "overview.js" "plot.js" "style.css"
+    "history.js" "live.js" "main.js" "overview.js" "plot.js" "style.css" "theme.js"
 );
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use bilbycast_shm_proto::control::{
     Command, ControlError, ControlErrorKind, FlowChange, FlowList, ReplyBody, Welcome,
 };
 use bilbycast_shm_proto::model::FlowSpec;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -38,6 +39,8 @@ pub enum LinkState {
     Lost {
         /// Since when.
         since: SystemTime,
+        /// The same by CLOCK_MONOTONIC, in nanoseconds.
+        since_ns: u64,
         /// Why, for people.
         reason: Arc<str>,
     },
@@ -90,6 +93,7 @@ impl Link {
     pub fn start(socket: PathBuf) -> Self {
         let (publish, state) = watch::channel(LinkState::Lost {
             since: SystemTime::now(),
+            since_ns: monotonic_ns(),
             reason: Arc::from("not connected yet"),
         });
         tokio::spawn(keep_up(socket, publish));
@@ -215,7 +219,7 @@ async fn keep_up(socket: PathBuf, publish: watch::Sender<LinkState>) {
     retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut number = 0;
     let mut reported = String::new();
-    let mut lost_since = SystemTime::now();
+    let mut lost_since = (SystemTime::now(), monotonic_ns());
     while !publish.is_closed() {
         retry.tick().await;
         let error = match Connection::open(&socket).await {
@@ -238,14 +242,15 @@ async fn keep_up(socket: PathBuf, publish: watch::Sender<LinkState>) {
                     error = connection.serve(queue) => error,
                     () = publish.closed() => return,
                 };
-                lost_since = SystemTime::now();
+                lost_since = (SystemTime::now(), monotonic_ns());
                 error
             }
             Err(error) => error,
         };
         let reason = error.to_string();
         publish.send_replace(LinkState::Lost {
-            since: lost_since,
+            since: lost_since.0,
+            since_ns: lost_since.1,
             reason: Arc::from(reason.as_str()),
         });
         // Ten attempts a second fail alike; only what is new is worth a line.
@@ -280,6 +285,13 @@ const SILENCE_MAX: Duration = Duration::from_secs(3);
 
 /// How long one reply may take, whatever else is heard meanwhile.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// CLOCK_MONOTONIC in nanoseconds: the clock of the data plane's signs of life.
+fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let ns = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
+    u64::try_from(ns).unwrap_or(0)
+}
 
 /// When nothing is awaited, nothing is late.
 fn far_future() -> Instant {

@@ -18,12 +18,15 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::nmos::Nmos;
 use crate::node::Node;
 use crate::ws::Streams;
 
+mod expected;
 mod flows;
 mod host;
 mod media;
+mod nmos;
 mod node;
 mod requests;
 
@@ -39,18 +42,20 @@ pub struct Metrics {
 #[derive(Debug)]
 struct Families {
     node: Arc<Node>,
+    nmos: Arc<Nmos>,
     requests: Arc<Requests>,
     streams: Arc<Streams>,
 }
 
 impl Metrics {
-    /// The metrics of `node` and of its HTTP side.
+    /// The metrics of the node that `nmos` follows, and of its HTTP side.
     #[must_use]
-    pub fn new(node: Arc<Node>, streams: Arc<Streams>) -> Self {
+    pub fn new(nmos: Arc<Nmos>, streams: Arc<Streams>) -> Self {
         let requests = Arc::new(Requests::default());
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Families {
-            node,
+            node: Arc::clone(nmos.node()),
+            nmos,
             requests: Arc::clone(&requests),
             streams,
         }));
@@ -82,6 +87,7 @@ impl Collector for Families {
         node::encode(page, &self.node, &survey)?;
         flows::encode(page, &survey)?;
         media::encode(page, &survey)?;
+        nmos::encode(page, self.nmos.registration_status().as_ref())?;
         host::encode(page)?;
         requests::encode(page, &self.requests)?;
         page.gauge(

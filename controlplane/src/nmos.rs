@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use bilbycast_shm_proto::event::{Category, Severity};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
@@ -25,17 +26,21 @@ pub mod registration;
 pub mod resources;
 pub mod sdp;
 pub mod tai;
+mod target;
 mod versions;
 
 use resources::{Builder, Interfaces, Listening, Model, Resource, ResourceType};
 
 use crate::config::AppConfig;
+use crate::events::Notice;
 use crate::node::{Node, Runs};
 
 /// NMOS of this node.
 #[derive(Debug)]
 pub struct Nmos {
     node: Arc<Node>,
+    /// Whether there are tokens: what `server.auth` said when this process started is in force until it ends.
+    has_auth: bool,
     /// Locked while a model is made, which takes milliseconds.
     maker: Mutex<Maker>,
     model: watch::Sender<Arc<Model>>,
@@ -62,6 +67,8 @@ impl Nmos {
         let runs = node.runs();
         let interfaces = Interfaces::of_system(configured_interfaces(&config));
         let is_reported = interfaces.is_err();
+        let auth = config.server.auth.as_ref();
+        let has_auth = auth.is_some_and(|auth| auth.enabled);
         let interfaces = interfaces.unwrap_or_else(|error| {
             report_interfaces(&error);
             Interfaces::default()
@@ -70,6 +77,7 @@ impl Nmos {
         let model = Arc::new(builder.build(&config, &runs));
         let nmos = Arc::new(Self {
             node: Arc::clone(node),
+            has_auth,
             maker: Mutex::new(Maker {
                 builder,
                 made_of: (config, runs),
@@ -93,6 +101,14 @@ impl Nmos {
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         is_enabled(&self.node.config())
+    }
+
+    /// Whether it is closed to everybody: `nmos.require_auth` asks for tokens, and there are none.
+    fn is_shut(&self) -> bool {
+        let config = self.node.config();
+        let nmos = config.nmos.as_ref();
+        let is_protected = nmos.is_some_and(|nmos| nmos.require_auth == Some(true));
+        is_protected && is_enabled(&config) && !self.has_auth
     }
 
     /// The resources of this moment: every change of the configuration that was answered before is in them.
@@ -231,11 +247,19 @@ async fn follow(nmos: Weak<Nmos>) {
     let mut tick = interval(REFRESH_PERIOD);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut measured: Option<Instant> = None;
+    let mut was_shut = false;
     loop {
         tick.tick().await;
         let Some(nmos) = nmos.upgrade() else {
             return;
         };
+        let is_shut = nmos.is_shut();
+        if is_shut && !was_shut {
+            tracing::warn!("{SHUT}");
+            let notice = Notice::new(Severity::Warning, Category::Nmos, SHUT);
+            nmos.node.events().raise(notice);
+        }
+        was_shut = is_shut;
         if !nmos.is_enabled() {
             continue;
         }
@@ -247,6 +271,9 @@ async fn follow(nmos: Weak<Nmos>) {
         }
     }
 }
+
+const SHUT: &str = "NMOS is closed to everybody: nmos.require_auth is set, and there are no tokens, for server.auth was \
+                    not enabled when the control plane started";
 
 /// How late those who wait for changes may hear of one. Nothing but two pointers is looked at in between.
 const REFRESH_PERIOD: Duration = Duration::from_millis(250);

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use bilbycast_shm_proto::control::BootId;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
@@ -76,6 +77,29 @@ struct Change {
     reconciled: Option<u64>,
 }
 
+/// How the data plane is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DataPlane {
+    /// Connected: it does what it is told.
+    Connected,
+    /// It gives no sign of life. What its flows do is unknown.
+    Lost,
+    /// Nobody is connected to it, and it lives: its flows run on as they are, and its counters can be read.
+    Uncontrolled,
+}
+
+impl DataPlane {
+    /// Its text in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Lost => "lost",
+            Self::Uncontrolled => "uncontrolled",
+        }
+    }
+}
+
 /// A moment of the node, for readers.
 #[derive(Clone, Debug)]
 pub struct Survey {
@@ -83,6 +107,8 @@ pub struct Survey {
     pub config: Arc<AppConfig>,
     /// What runs.
     pub runs: Arc<Runs>,
+    /// How the data plane is.
+    pub data_plane: DataPlane,
     /// Its counters; absent while the data plane is lost.
     pub counters: Option<Arc<Snapshot>>,
     /// Seconds since the start of the control plane.
@@ -149,21 +175,6 @@ impl Node {
         self.streams_end.subscribe()
     }
 
-    /// Whether the data plane is there.
-    #[must_use]
-    pub fn is_connected(&self) -> bool {
-        self.link.state().session().is_some()
-    }
-
-    /// Number of flows that run; 0 while the data plane is lost.
-    #[must_use]
-    pub fn active_flows(&self) -> usize {
-        match self.link.state() {
-            LinkState::Connected(session) => self.runs_in(&session).flows().len(),
-            LinkState::Lost { .. } => 0,
-        }
-    }
-
     /// Seconds since the start of the control plane.
     #[must_use]
     pub fn uptime_secs(&self) -> u64 {
@@ -173,18 +184,35 @@ impl Node {
     /// Everything that statistics are made of.
     #[must_use]
     pub fn survey(&self) -> Survey {
-        let (runs, counters) = match self.link.state() {
+        let (runs, data_plane, counters) = match self.link.state() {
             LinkState::Connected(session) => {
                 let counters = self.counters.snapshot(session.welcome().boot_id);
-                (self.runs_in(&session), Some(counters))
+                let runs = self.runs_in(&session);
+                (runs, DataPlane::Connected, Some(counters))
             }
-            LinkState::Lost { .. } => (without_session(&self.runs()), None),
+            LinkState::Lost { since_ns, .. } => {
+                let counters = self.counters.uncontrolled(since_ns);
+                let data_plane = match counters {
+                    Some(_) => DataPlane::Uncontrolled,
+                    None => DataPlane::Lost,
+                };
+                (without_session(&self.runs()), data_plane, counters)
+            }
         };
         Survey {
             config: self.config(),
             runs,
+            data_plane,
             counters,
             uptime_secs: self.uptime_secs(),
+        }
+    }
+
+    /// The run of the data plane that lives though nobody is connected to it.
+    pub(crate) fn uncontrolled_run(&self) -> Option<BootId> {
+        match self.link.state() {
+            LinkState::Connected(_) => None,
+            LinkState::Lost { since_ns, .. } => self.counters.uncontrolled_run(since_ns),
         }
     }
 
@@ -270,6 +298,17 @@ impl Node {
         check_ports(config, |flow| {
             flow.enabled || runs.flows().contains_key(&flow.id) || starting == Some(&flow.id)
         })
+    }
+}
+
+impl Survey {
+    /// Number of flows that run; 0 while the data plane is lost.
+    #[must_use]
+    pub fn active_flows(&self) -> usize {
+        match (self.data_plane, &self.counters) {
+            (DataPlane::Uncontrolled, Some(counters)) => counters.flows(),
+            _ => self.runs.flows().len(),
+        }
     }
 }
 

@@ -14,13 +14,15 @@ use bilbycast_shm_proto::shm::{FlowSnapshot, OutputSnapshot};
 
 use crate::config::{FlowConfig, OutputConfig};
 use crate::link::Snapshot;
-use crate::node::Survey;
+use crate::node::{DataPlane, Survey};
 
 mod history;
 mod media;
+mod overview;
 mod tree;
 
 pub use history::history;
+pub use overview::{Changes, changes, overview};
 pub use tree::Tree;
 
 /// `data` of `GET /api/v1/stats`.
@@ -29,7 +31,7 @@ pub fn all(survey: &Survey) -> Tree<'_> {
     let mut system = Tree::object();
     system.set("uptime_secs", survey.uptime_secs);
     system.set("total_flows", survey.config.flows.len() as u64);
-    system.set("active_flows", survey.runs.flows().len() as u64);
+    system.set("active_flows", survey.active_flows() as u64);
     system.set("version", env!("CARGO_PKG_VERSION"));
 
     let mut stats = Tree::object();
@@ -73,7 +75,8 @@ pub fn pids<'a>(survey: &'a Survey, flow_id: &str) -> Option<Tree<'a>> {
     Some(media::pids(&flow.id, detail))
 }
 
-/// What is known of a flow.
+/// What is known of a flow. While the data plane is lost that is nothing: a flow that should run then counts as
+/// [`Condition::Failed`].
 #[derive(Clone, Copy, Debug)]
 enum Condition<'a> {
     /// It should run and does not.
@@ -90,6 +93,15 @@ enum Condition<'a> {
 
 fn condition<'a>(survey: &'a Survey, flow: &FlowConfig) -> Condition<'a> {
     let runs = &survey.runs;
+    let is_wanted = flow.enabled && !runs.is_stopped_by_operator(&flow.id);
+    if survey.data_plane == DataPlane::Uncontrolled {
+        let counters = survey.counters.as_deref();
+        return match counters.and_then(|counters| counters.flow(&flow.id)) {
+            Some(values) => Condition::Live(values),
+            None if is_wanted => Condition::Failed,
+            None => Condition::Stopped,
+        };
+    }
     if runs.flows().contains_key(&flow.id) {
         return match &survey.counters {
             Some(counters) => match counters.flow(&flow.id) {
@@ -103,7 +115,7 @@ fn condition<'a>(survey: &'a Survey, flow: &FlowConfig) -> Condition<'a> {
     if runs.failure(&flow.id).is_some() {
         return Condition::Failed;
     }
-    if !flow.enabled || runs.is_stopped_by_operator(&flow.id) {
+    if !is_wanted {
         return Condition::Stopped;
     }
     // It shall run, and its turn has not come yet.
@@ -153,31 +165,45 @@ fn of_flow<'a>(survey: &'a Survey, flow: &'a FlowConfig, now_us: u64) -> Tree<'a
     });
     stats.set("outputs", Tree::List(outputs.collect()));
     if flow.media_analysis
-        && let Some(counters) = &survey.counters
-        && let Some(detail) = values.and_then(|values| counters.detail(values))
+        && let (Some(counters), Some(values)) = (&survey.counters, values)
+        && let Some(detail) = counters.detail(values)
     {
-        stats.set("media_analysis", media::analysis(flow, &record, detail));
+        stats.set("media_analysis", media::analysis(flow, values, detail));
     }
     for not_measured in ANALYSES {
         stats.set_absent(not_measured, Tree::Null);
     }
 
+    let (state, health) = verdict(survey, flow, condition);
+    stats.set("state", state);
+    stats.set("health", health);
+    stats
+}
+
+/// State and health of a flow, in the words of the API.
+fn verdict(
+    survey: &Survey,
+    flow: &FlowConfig,
+    condition: Condition<'_>,
+) -> (&'static str, &'static str) {
     let (state, health) = match condition {
         Condition::Failed => (FlowState::Error, Health::Critical),
         Condition::Hidden => (FlowState::Running, Health::Warning),
-        Condition::Live(_) => {
-            // It runs, but in an earlier form than the operator asked for.
-            if survey.runs.failure(&flow.id).is_some() {
-                stats.set("health", Health::Critical.as_str());
-            }
-            return stats;
+        Condition::Live(FlowSnapshot { record, .. }) => {
+            let state = FlowState::try_from(record.state).unwrap_or(FlowState::Running);
+            let health = Health::try_from(record.health).unwrap_or(Health::Warning);
+            let health = match health {
+                // It runs, but in an earlier form than the operator asked for.
+                _ if survey.runs.failure(&flow.id).is_some() => Health::Critical,
+                Health::Healthy if survey.data_plane == DataPlane::Uncontrolled => Health::Warning,
+                health => health,
+            };
+            (state, health)
         }
         Condition::Starting => (FlowState::Starting, Health::Healthy),
         Condition::Stopped => (FlowState::Stopped, Health::Healthy),
     };
-    stats.set("state", state.as_str());
-    stats.set("health", health.as_str());
-    stats
+    (state.as_str(), health.as_str())
 }
 
 fn of_output<'a>(output: &'a OutputConfig, values: Option<&OutputSnapshot>) -> Tree<'a> {

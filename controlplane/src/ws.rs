@@ -1,6 +1,7 @@
 //! WebSockets that only push: statistics once a second, and events as they happen.
 //!
-//! Statistics are computed and serialised once for all clients, and only while somebody listens. No client has a queue:
+//! Statistics are computed and serialised once for all clients, and only while somebody listens; the overview, which is
+//! for pages that show many flows, says only what changed. No client has a queue:
 //! one that cannot take a frame in time gets the newest when it can. Events are read from the list that is kept anyway,
 //! by id, so that a slow client costs no memory either.
 
@@ -15,13 +16,15 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::events::Events;
-use crate::node::Node;
+use crate::node::{Node, Survey};
 use crate::stats;
 
 mod connection;
+mod overview;
 mod paced;
 
 pub(crate) use connection::{Client, Limits, serve};
+use overview::Frame;
 pub(crate) use paced::Paced;
 
 /// What all WebSocket clients share.
@@ -29,6 +32,8 @@ pub(crate) use paced::Paced;
 pub struct Streams {
     /// The newest statistics; absent while nobody listens.
     frames: watch::Sender<Option<ByteString>>,
+    /// The newest overview; absent while nobody listens.
+    overviews: watch::Sender<Option<Arc<Frame>>>,
     /// Somebody began to listen.
     wake: Arc<Notify>,
     places: Arc<Semaphore>,
@@ -44,6 +49,12 @@ pub(crate) enum Feed {
         /// Id of the last event that was sent.
         sent: u64,
     },
+    /// The overview of all flows.
+    Overview {
+        frames: watch::Receiver<Option<Arc<Frame>>>,
+        /// Number of the last frame that was sent; 0: none yet.
+        sent: u64,
+    },
     /// Statistics.
     Stats(watch::Receiver<Option<ByteString>>),
 }
@@ -54,6 +65,7 @@ impl Streams {
     pub fn start(node: &Arc<Node>) -> Arc<Self> {
         let streams = Arc::new(Self {
             frames: watch::Sender::new(None),
+            overviews: watch::Sender::new(None),
             wake: Arc::default(),
             places: Arc::new(Semaphore::new(CLIENTS_MAX)),
         });
@@ -82,6 +94,45 @@ impl Streams {
         frames.mark_changed();
         self.wake.notify_one();
         Feed::Stats(frames)
+    }
+
+    /// The overview from now on; what is there already comes first.
+    pub(crate) fn overview(&self) -> Feed {
+        let mut frames = self.overviews.subscribe();
+        frames.mark_changed();
+        self.wake.notify_one();
+        Feed::Overview { frames, sent: 0 }
+    }
+
+    /// Lets go of what nobody listens to, for whoever comes next must not get a frame of long ago; false when nobody
+    /// listens to anything.
+    fn has_listeners(&self) -> bool {
+        let is_free = self.frames.receiver_count() == 0;
+        if is_free {
+            self.frames.send_if_modified(|frame| frame.take().is_some());
+        }
+        if self.overviews.receiver_count() == 0 {
+            self.overviews
+                .send_if_modified(|frame| frame.take().is_some());
+            return !is_free;
+        }
+        true
+    }
+
+    fn tell(&self, survey: &Survey) {
+        if self.overviews.receiver_count() > 0 {
+            let last = self.overviews.borrow().clone();
+            let frame = Frame::of(survey, last.as_deref());
+            self.overviews.send_replace(Some(Arc::new(frame)));
+        }
+        if self.frames.receiver_count() > 0 {
+            match serde_json::to_string(&stats::flows(survey)) {
+                Ok(frame) => {
+                    self.frames.send_replace(Some(frame.into()));
+                }
+                Err(error) => tracing::error!("statistics cannot be serialised: {error}"),
+            }
+        }
     }
 }
 
@@ -118,6 +169,14 @@ impl Feed {
                 }
                 newest.changed().await.ok()?;
             },
+            Self::Overview { frames, sent } => loop {
+                frames.changed().await.ok()?;
+                let frame = frames.borrow_and_update().clone();
+                if let Some(frame) = frame {
+                    let seen = std::mem::replace(sent, frame.number());
+                    return Some(frame.text(seen));
+                }
+            },
             Self::Stats(frames) => loop {
                 frames.changed().await.ok()?;
                 if let Some(frame) = &*frames.borrow_and_update() {
@@ -145,11 +204,7 @@ async fn publish(node: Weak<Node>, streams: Weak<Streams>, wake: Arc<Notify>) {
         let Some(shared) = streams.upgrade() else {
             return;
         };
-        if shared.frames.receiver_count() == 0 {
-            // Whoever comes next must not get a frame of long ago.
-            shared
-                .frames
-                .send_if_modified(|frame| frame.take().is_some());
+        if !shared.has_listeners() {
             drop(shared);
             wake.notified().await;
             continue;
@@ -159,12 +214,7 @@ async fn publish(node: Weak<Node>, streams: Weak<Streams>, wake: Arc<Notify>) {
         let (Some(node), Some(streams)) = (node.upgrade(), streams.upgrade()) else {
             return;
         };
-        match serde_json::to_string(&stats::flows(&node.survey())) {
-            Ok(frame) => {
-                streams.frames.send_replace(Some(frame.into()));
-            }
-            Err(error) => tracing::error!("statistics cannot be serialised: {error}"),
-        }
+        streams.tell(&node.survey());
     }
 }
 

@@ -150,11 +150,8 @@ pub async fn run(config: CoreConfig, mut mailbox: Mailbox<CoreCommand>, writer: 
     let ids: Vec<String> = core.flows.borrow().keys().cloned().collect();
     for id in ids {
         if let Some(flow) = core.remove_flow(&id).await {
-            let (input, _) = flow.into_parts();
-            input
-                .into_sockets()
-                .into_iter()
-                .for_each(InputSocket::close);
+            let sockets = flow.into_parts().input.into_sockets();
+            sockets.into_iter().for_each(InputSocket::close);
         }
     }
 }

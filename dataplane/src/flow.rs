@@ -39,12 +39,13 @@ use bilbycast_shm_proto::model::BandwidthLimitSpec;
 use crate::net::memory::{PACKETS_MAX, Packet, PacketMemory};
 use crate::net::receive::ReceiveBatch;
 use crate::net::send::SendBatch;
+use crate::srt::derivations::Derivations;
 
 use analysis::Analysis;
 use datagrams::TsDatagrams;
 use input::Input;
 use limit::BandwidthLimit;
-use observe::Observer;
+use observe::{Observer, WatchedOutputs};
 use output::Output;
 
 /// What the flows of a core share: the memory of the current pass and the batches into and out of the kernel. Between
@@ -62,6 +63,8 @@ pub struct PassBuffers {
     pub(crate) send: SendBatch,
     /// Where datagrams lie that one socket sends to many places.
     pub(crate) datagrams: Vec<(Range<usize>, SocketAddr)>,
+    /// Keys that far ends may have derived.
+    pub(crate) derivations: Derivations,
 }
 
 /// Datagrams that one socket sends to many places in one go.
@@ -79,6 +82,7 @@ impl PassBuffers {
             heads: Vec::with_capacity(PACKETS_MAX),
             send: SendBatch::new(),
             datagrams: Vec::with_capacity(DATAGRAMS_MAX),
+            derivations: Derivations::new(),
         }
     }
 }
@@ -118,6 +122,17 @@ pub struct Flow {
     limit: Option<BandwidthLimit>,
     analysis: Analysis,
     observer: Observer,
+}
+
+/// What is left of a flow that has ended.
+#[derive(Debug)]
+pub struct Parts {
+    /// Its input.
+    pub input: Input,
+    /// Its outputs, with what they have counted.
+    pub outputs: Vec<Output>,
+    /// What was remembered of the outputs.
+    pub watched: WatchedOutputs,
 }
 
 impl Flow {
@@ -169,10 +184,21 @@ impl Flow {
         &self.outputs
     }
 
-    /// Its input and its outputs, when the flow ends.
+    /// What it was made of, when the flow ends.
     #[must_use]
-    pub fn into_parts(self) -> (Input, Vec<Output>) {
-        (self.input, self.outputs)
+    pub fn into_parts(self) -> Parts {
+        Parts {
+            input: self.input,
+            outputs: self.outputs,
+            watched: self.observer.into_watched(),
+        }
+    }
+
+    /// Outputs of it go on from another flow, which remembered this of them.
+    #[must_use]
+    pub fn resuming(mut self, watched: WatchedOutputs) -> Self {
+        self.observer.resume(watched);
+        self
     }
 
     /// Takes one batch from the input and hands it to every output. `now_ns` is CLOCK_MONOTONIC.

@@ -5,15 +5,23 @@
 //! * `answerer`: listeners, with many callers on one port.
 //! * `peer`: one connection and where it leads.
 //! * [`settings`]: from a specification to the engine's settings.
+//! * `ended`: connections that are over, until their last message is delivered.
+//! * [`notice`]: what a leg has to tell.
 //! * `totals`: what is counted over all connections of a leg.
+//! * [`derivations`]: how many keys a core derives for far ends.
+//! * `random`: numbers that nobody guesses.
 //!
 //! A leg is driven by its flow: [`leg::SrtLeg::poll`] at each look, then [`leg::SrtLeg::deliver`] or
 //! [`leg::SrtLeg::send`], then [`leg::SrtLeg::transmit`].
 
 mod answerer;
+pub mod derivations;
 mod dialler;
+mod ended;
 pub mod leg;
+pub mod notice;
 mod peer;
+mod random;
 pub mod settings;
 mod totals;
 
@@ -52,3 +60,6 @@ impl Instant {
         Micros(ns / 1_000).min(self.now)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,6 +68,16 @@ impl Node {
         }
     }
 
+    /// Waits until the only output of the only flow has sent that many packets.
+    fn wait_sent(&self, packets: u64) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let sent = || self.reader.flows()[0].outputs[0].record.packets_sent;
+        while sent() != packets {
+            assert!(Instant::now() < deadline, "sent {}, not {packets}", sent());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn stop(&mut self, flow_id: &str, by_operator: bool) {
         let flow_id = flow_id.to_owned();
         let stop = Command::StopFlow {
@@ -201,7 +211,7 @@ fn a_restart_with_the_same_input_loses_nothing_that_waits_in_the_socket() {
 }
 
 /// An input that is pointed elsewhere, or gets a second leg, restarts no output: the socket of the output is the same, which
-/// its source port shows.
+/// its source port shows, and it goes on counting.
 #[test]
 fn outputs_go_on_when_the_input_changes() {
     let mut node = Node::new();
@@ -220,6 +230,7 @@ fn outputs_go_on_when_the_input_changes() {
     let moved = flow("f", second, &[("a", &a)]);
     assert_eq!(node.apply(&moved), Ok(FlowChange::Restarted));
     assert_eq!(source(second, 2), before);
+    node.wait_sent(2);
     let InputSpec::Rtp(rtp) = &mut spec.input else {
         panic!("the flow has an RTP input");
     };
@@ -234,6 +245,13 @@ fn outputs_go_on_when_the_input_changes() {
     assert_eq!(node.apply(&spec), Ok(FlowChange::Restarted));
     assert_eq!(source(second, 3), before);
     assert_eq!(source(first, 4), before);
+    node.wait_sent(4);
+    // What a failed change has put back goes on too.
+    let mut bad = spec.clone();
+    bad.outputs = vec![output("a", a.local_addr().unwrap(), "192.0.2.77:0")];
+    node.apply(&bad).unwrap_err();
+    assert_eq!(source(first, 5), before);
+    node.wait_sent(5);
 }
 
 #[test]

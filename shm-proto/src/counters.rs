@@ -170,7 +170,7 @@ record! {
         /// SMPTE 2022-7 leg switches
         input_redundancy_switches: Counter, rest "input.redundancy_switches",
             prometheus "bilbycast_edge_flow_input_redundancy_switches_total";
-        /// Datagrams that are not RTP version 2 and were dropped
+        /// Datagrams that are not RTP version 2, or are RTCP, and were dropped
         input_packets_invalid: Counter, rest "input.packets_invalid",
             prometheus "bilbycast_edge_flow_input_packets_invalid_total";
         /// Packets received a second time; forwarded as they came
@@ -314,6 +314,8 @@ record! {
         /// Nothing is forwarded because of that
         bandwidth_blocked: Mark, rest "bandwidth_blocked",
             prometheus "bilbycast_edge_flow_bandwidth_blocked";
+        /// Largest deviation of a PCR of the last second from its clock's line, in nanoseconds
+        tr101290_pcr_deviation_ns: Optional, rest "tr101290.pcr_deviation_ns";
     }
 }
 
@@ -403,6 +405,8 @@ record! {
         tr101290_pcr_discontinuity_errors: Counter, rest "pcr_discontinuity_errors";
         /// PCR repetition errors since the flow's start
         tr101290_pcr_repetition_errors: Counter, rest "pcr_repetition_errors";
+        /// Largest deviation of a PCR of that second from its clock's line, in nanoseconds
+        tr101290_pcr_deviation_ns: Optional, rest "pcr_deviation_ns";
     }
 }
 
@@ -428,6 +432,7 @@ impl HistoryRecord {
             tr101290_pcr_accuracy_errors: flow.tr101290_pcr_accuracy_errors,
             tr101290_pcr_discontinuity_errors: flow.tr101290_pcr_discontinuity_errors,
             tr101290_pcr_repetition_errors: flow.tr101290_pcr_repetition_errors,
+            tr101290_pcr_deviation_ns: flow.tr101290_pcr_deviation_ns,
         }
     }
 }

@@ -35,13 +35,14 @@ fn the_rules_keep_their_promises() {
         ["check", "rules", ALERTS],
         ["check", "rules", RECORDING],
         ["test", "rules", "prometheus/tests/alerts.yml"],
+        ["test", "rules", "prometheus/tests/quiet.yml"],
     ] {
         let output = Command::new("promtool")
             .args(arguments)
             .current_dir(file("."))
             .output();
         let Ok(output) = output else {
-            println!("skipped: no promtool (Debian package prometheus)");
+            bilbycast_test_peers::skip("no promtool (Debian package prometheus)");
             return;
         };
         let said = [output.stdout, output.stderr].concat();
@@ -54,11 +55,29 @@ fn the_rules_keep_their_promises() {
     }
 }
 
+/// An alert that no test has seen fire may be one that never does.
+#[test]
+fn every_alert_fires_in_a_test() {
+    let alerts = text(ALERTS);
+    let names = alerts
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let tests = text("prometheus/tests/alerts.yml");
+    let never: Vec<&str> = names
+        .filter(|name| {
+            let fires = format!("alertname: {name}\n        exp_alerts:\n          - exp_labels:");
+            !tests.contains(&fires)
+        })
+        .collect();
+    assert!(never.is_empty(), "without a test: {never:?}");
+}
+
 /// A real Prometheus scrapes a real node once a second with the rules as they are, but for how long an alert must last.
 #[test]
 fn prometheus_tells_of_a_lost_input_and_a_lost_leg_and_of_their_return() {
     let input = address::next_addr();
     let legs = [address::next_addr(), address::next_addr()];
+    let lone = address::next_addr();
     let second = json!({"bind_addr": legs[1], "path_differential_ms": 20});
     let pair = flows::with(flows::rtp_input(legs[0]), "redundancy", second);
     let output = || [flows::rtp_output("out", address::next_addr())];
@@ -66,13 +85,32 @@ fn prometheus_tells_of_a_lost_input_and_a_lost_leg_and_of_their_return() {
         flows::flow("news", flows::rtp_input(input), &output()),
         flows::flow("pair", pair, &output()),
         flows::flow("source", flows::test_input(2.0), &output()),
+        flows::flow("stopped", flows::test_input(2.0), &output()),
+        // What is switched off, as by an NMOS controller, and what waits for callers.
+        flows::flow(
+            "outputs",
+            flows::test_input(2.0),
+            &outputs_that_send_nothing(),
+        ),
+        flows::flow("one-leg", one_leg(lone), &output()),
+        flows::flow(
+            "off",
+            flows::with(
+                flows::rtp_input(address::next_addr()),
+                "master_enable",
+                false,
+            ),
+            &[],
+        ),
+        flows::flow("called", srt_listener(), &[]),
     ]);
     let to_legs = legs.map(|leg| udp::sending(address::own_ip().into(), leg).unwrap());
     let _to_legs = PacedSender::start_lossy(2, BITRATE, to_legs.into(), |leg, _| {
         leg == 1 && LEG_2_IS_CUT.load(Ordering::Relaxed)
     });
+    let _to_lone = send_to(lone);
     let mut sender = send_to(input);
-    for flow in ["news", "pair"] {
+    for flow in ["news", "pair", "one-leg"] {
         let _stats = node.wait_stats(flow, "something arrives", WAIT, |stats| {
             stats["input"]["bitrate_bps"].as_u64() > Some(0)
         });
@@ -87,11 +125,12 @@ fn prometheus_tells_of_a_lost_input_and_a_lost_leg_and_of_their_return() {
     wait::until_true("Prometheus has scraped and finds no fault", WAIT, || {
         let inputs = prometheus.query("count(bilbycast_edge_flow_input_bitrate_bps > 0)");
         let legs = prometheus.query("count(bilbycast_edge_flow_leg_up == 1)");
-        inputs[0]["value"][1] == "3"
-            && legs[0]["value"][1] == "2"
+        inputs[0]["value"][1] == "6"
+            && legs[0]["value"][1] == "3"
             && !is_input_lost()
             && !is_leg_down()
     });
+    assert_eq!(node.api().act("/api/v1/flows/stopped/stop").status, 200);
     sender.stop();
     LEG_2_IS_CUT.store(true, Ordering::Relaxed);
     wait::until_true("both alerts fire", WAIT, || {
@@ -112,6 +151,8 @@ fn prometheus_tells_of_a_lost_input_and_a_lost_leg_and_of_their_return() {
     wait::until_true("both alerts clear", WAIT, || {
         !is_input_lost() && !is_leg_down()
     });
+    let of_others = prometheus.alerts_besides(&["news", "pair"]);
+    assert!(of_others.is_empty(), "{of_others:#?}");
     sender.stop();
 
     // Every expression of the dashboard is one that Prometheus understands, and every name in it exists.
@@ -124,6 +165,23 @@ fn prometheus_tells_of_a_lost_input_and_a_lost_leg_and_of_their_return() {
         let _result = prometheus.query(&expression);
     }
     assert_all_exist(&names);
+}
+
+/// An RTP output that is off, and an SRT output that nobody calls.
+fn outputs_that_send_nothing() -> [Value; 2] {
+    let rtp = flows::rtp_output("off", address::next_addr());
+    let srt = json!({"type": "srt", "id": "guests", "name": "Guests", "mode": "listener", "local_addr": address::next_addr()});
+    [flows::with(rtp, "master_enable", false), srt]
+}
+
+/// An input of two legs after an SDP with one.
+fn one_leg(leg_1: SocketAddr) -> Value {
+    let leg_2 = json!({"bind_addr": address::next_addr(), "rtp_enabled": false});
+    flows::with(flows::rtp_input(leg_1), "redundancy", leg_2)
+}
+
+fn srt_listener() -> Value {
+    json!({"type": "srt", "mode": "listener", "local_addr": address::next_addr()})
 }
 
 fn send_to(input: SocketAddr) -> PacedSender {
@@ -248,7 +306,7 @@ impl Prometheus {
     fn start(node: &Node) -> Option<Self> {
         let version = Command::new("prometheus").arg("--version").output();
         if !version.is_ok_and(|output| output.status.success()) {
-            println!("skipped: no prometheus (Debian package prometheus)");
+            bilbycast_test_peers::skip("no prometheus (Debian package prometheus)");
             return None;
         }
         let write = |name: &str, text: &str| fs::write(node.folder().join(name), text).unwrap();
@@ -314,6 +372,22 @@ impl Prometheus {
                 && found["alertname"] == name
                 && labels.iter().all(|(label, value)| found[label] == *value)
         })
+    }
+
+    /// Alerts of the node and of flows but these. Nothing of the host, which the test shares with others, and nothing of what
+    /// is in the streams: those that a sender of this test makes carry no transport stream.
+    fn alerts_besides(&self, flows: &[&str]) -> Vec<Value> {
+        let mut alerts = self.get("/api/v1/alerts")["alerts"].take();
+        let mut alerts = std::mem::take(alerts.as_array_mut().unwrap());
+        alerts.retain(|alert| {
+            let labels = &alert["labels"];
+            let name = labels["alertname"].as_str().unwrap();
+            let is_left_out = ["BilbycastCore", "BilbycastTr101290"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix));
+            !is_left_out && !flows.iter().any(|flow| labels["flow_id"] == *flow)
+        });
+        alerts
     }
 
     /// All names of metrics that it has stored.

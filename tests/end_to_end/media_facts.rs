@@ -79,9 +79,10 @@ fn play(streams: &[&Played]) -> Vec<Seen> {
 
 /// Every counter of errors that is not 0.
 fn errors(tr101290: &Value) -> Counts {
-    const NO_ERRORS: [&str; 5] = [
+    const NO_ERRORS: [&str; 6] = [
         "null_packets",
         "pat_count",
+        "pcr_deviation_ns",
         "pmt_count",
         "scrambled_packets",
         "ts_packets_analyzed",

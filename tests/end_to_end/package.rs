@@ -27,7 +27,7 @@ impl Root {
             ("objdump", "binutils"),
         ] {
             if !has(program) {
-                println!("skipped: no {program} (Debian package {package})");
+                bilbycast_test_peers::skip(format!("no {program} (Debian package {package})"));
                 return None;
             }
         }
@@ -36,7 +36,7 @@ impl Root {
         } else if has("fakeroot") {
             vec!["fakeroot", "--"]
         } else {
-            println!("skipped: installing needs root or fakeroot");
+            bilbycast_test_peers::skip("installing needs root or fakeroot");
             return None;
         };
         let folder = tempfile::tempdir().unwrap();
@@ -165,6 +165,8 @@ fn it_installs_upgrades_and_leaves_nothing_behind() {
         "usr/share/fish/vendor_completions.d/bilbycast-dataplane.fish",
         "usr/share/zsh/vendor-completions/_bilbycast-dataplane",
         "usr/share/doc/bilbycast-edge/copyright",
+        "usr/share/doc/bilbycast-edge/examples/bilbycast-dataplane-cores.conf",
+        "usr/share/doc/bilbycast-edge/examples/bilbycast-dataplane-realtime.conf",
         "usr/share/doc/bilbycast-edge/examples/grafana/bilbycast-edge.json",
         "usr/share/doc/bilbycast-edge/examples/prometheus/bilbycast-alerts.yml",
     ] {

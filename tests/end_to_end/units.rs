@@ -1,5 +1,6 @@
 //! The units, and the processes as systemd sees them: a test plays its part.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -25,6 +26,12 @@ const UNITS: [&str; 4] = [
     "bilbycast-monitor.socket",
 ];
 
+/// Drop-ins of the data plane that a package brings as examples.
+const DROP_INS: [&str; 2] = [
+    "bilbycast-dataplane-cores.conf",
+    "bilbycast-dataplane-realtime.conf",
+];
+
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd")
 }
@@ -34,7 +41,7 @@ fn source() -> PathBuf {
 fn units() -> Option<tempfile::TempDir> {
     let version = Command::new("systemd-analyze").arg("--version").output();
     if !version.is_ok_and(|output| output.status.success()) {
-        println!("skipped: no systemd-analyze (Debian package systemd)");
+        bilbycast_test_peers::skip("no systemd-analyze (Debian package systemd)");
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -63,12 +70,42 @@ fn analyze(folder: &Path, arguments: &[&str]) -> (bool, String) {
 #[test]
 fn systemd_finds_nothing_wrong_with_the_units() {
     let Some(folder) = units() else { return };
+    let drop_ins = folder.path().join("bilbycast-dataplane.service.d");
+    fs::create_dir(&drop_ins).unwrap();
+    for name in DROP_INS {
+        let _bytes = fs::copy(source().join(name), drop_ins.join(name)).unwrap();
+    }
     let paths = UNITS.map(|unit| format!("./{unit}"));
     let mut arguments = vec!["verify", "--man=no"];
     arguments.extend(paths.iter().map(String::as_str));
     let (good, said) = analyze(folder.path(), &arguments);
     assert!(good, "{said}");
     assert!(!said.contains("bilbycast"), "{said}");
+}
+
+/// The CPUs of a line that begins so, in the notation of the kernel or of systemd.
+fn cpus_after(text: &str, key: &str) -> BTreeSet<u32> {
+    let mut lines = text.lines();
+    let list = lines
+        .find_map(|line| line.strip_prefix(key).filter(|list| !list.is_empty()))
+        .unwrap_or_else(|| panic!("no {key} in {text}"));
+    let parts = list.trim_end_matches('"').split([' ', ',']);
+    parts
+        .flat_map(|part| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            first.parse().unwrap()..=last.parse().unwrap()
+        })
+        .collect()
+}
+
+/// A data plane is refused CPUs that its unit does not leave to it, and its control thread needs one that carries no packets.
+#[test]
+fn affinity_and_cores_agree() {
+    let text = fs::read_to_string(source().join(DROP_INS[0])).unwrap();
+    let affinity = cpus_after(&text, "CPUAffinity=");
+    let cores = cpus_after(&text, "Environment=\"DATAPLANE_OPTIONS=--cores ");
+    assert!(!cores.is_empty() && cores.is_subset(&affinity), "{text}");
+    assert!(affinity.len() > cores.len(), "{text}");
 }
 
 /// Tenths of systemd's exposure level, from 0 (sandboxed) to 100. What is left is the network, and for the data plane its

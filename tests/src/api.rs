@@ -120,6 +120,13 @@ impl Api {
     pub fn stats(&self, flow_id: &str) -> Value {
         self.get(&format!("/api/v1/stats/{flow_id}")).data()
     }
+
+    /// All events that are kept, the newest first.
+    #[must_use]
+    pub fn events(&self) -> Vec<Value> {
+        let data = self.get("/api/v1/events").data();
+        data["events"].as_array().cloned().unwrap_or_default()
+    }
 }
 
 impl Answer {

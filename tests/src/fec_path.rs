@@ -33,7 +33,7 @@ pub type Loses = fn(FecStream, u64) -> bool;
 pub struct FecPath {
     address: SocketAddr,
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -59,22 +59,27 @@ impl FecPath {
     #[must_use]
     pub fn start(address: SocketAddr, dest: SocketAddr, loses: Loses) -> Self {
         let shared = Arc::new(Shared::default());
-        let threads = STREAMS
+        let lanes = STREAMS
             .into_iter()
             .zip([0, 2, 4])
             .map(|(stream, offset)| {
                 let at = |base: SocketAddr| SocketAddr::new(base.ip(), base.port() + offset);
-                let from = Receiver::bind(at(address));
-                let onward = sending(address::own_ip().into(), at(dest))
-                    .unwrap_or_else(|error| panic!("cannot send to {}: {error}", at(dest)));
-                let shared = Arc::clone(&shared);
-                thread::spawn(move || run(stream, from, &onward, loses, &shared))
+                Lane {
+                    stream,
+                    from: Receiver::bind(at(address)),
+                    onward: sending(address::own_ip().into(), at(dest))
+                        .unwrap_or_else(|error| panic!("cannot send to {}: {error}", at(dest))),
+                    number: 0,
+                    next: None,
+                }
             })
             .collect();
+        let of_thread = Arc::clone(&shared);
+        let thread = thread::spawn(move || run(lanes, loses, &of_thread));
         Self {
             address,
             shared,
-            threads,
+            thread: Some(thread),
         }
     }
 
@@ -105,7 +110,7 @@ impl FecPath {
             count > 0 && before == count && self.media_count() == count
         });
         self.shared.stop.store(true, Ordering::Release);
-        for thread in self.threads.drain(..) {
+        if let Some(thread) = self.thread.take() {
             thread.join().expect("a path does not fail");
         }
         std::mem::take(&mut *self.shared.carried.lock().expect("no holder panics"))
@@ -118,32 +123,60 @@ impl Drop for FecPath {
     }
 }
 
-fn run(stream: FecStream, mut from: Receiver, onward: &UdpSocket, loses: Loses, shared: &Shared) {
+/// The way of one stream.
+struct Lane {
+    stream: FecStream,
+    from: Receiver,
+    onward: UdpSocket,
+    /// Packets that have been carried or lost.
+    number: u64,
+    /// A packet that waits for its turn, and when it came.
+    next: Option<(u64, Vec<u8>)>,
+}
+
+/// Carries the packets in the order in which they came, whichever stream they are of: a path does not overtake itself.
+fn run(mut lanes: Vec<Lane>, loses: Loses, shared: &Shared) {
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
-    let mut number = 0;
     while !shared.stop.load(Ordering::Acquire) {
-        let Some(received) = from.receive(&mut buffer) else {
-            continue;
-        };
-        assert_eq!(received.dropped, 0, "the test itself was too slow");
-        let packet = &buffer[..received.bytes];
-        let is_lost = loses(stream, number);
-        number += 1;
-        {
-            let mut carried = shared.carried.lock().expect("no holder panics");
-            if stream == FecStream::Media {
-                carried.media.push(packet.to_vec());
-                carried.lost.push(is_lost);
-            } else if !is_lost {
-                carried.fec.push(packet.to_vec());
+        for lane in lanes.iter_mut().filter(|lane| lane.next.is_none()) {
+            if let Some(received) = lane.from.try_receive(&mut buffer) {
+                assert_eq!(received.dropped, 0, "the test itself was too slow");
+                lane.next = Some((received.arrived_ns, buffer[..received.bytes].to_vec()));
             }
         }
-        if !is_lost {
-            // Nobody listens before the receiver is up, which is a loss like any other.
-            let _sent = onward.send(packet);
+        let waiting = lanes.iter_mut().filter(|lane| lane.next.is_some());
+        let first =
+            waiting.min_by_key(|lane| lane.next.as_ref().map(|(arrived_ns, _)| *arrived_ns));
+        match first {
+            Some(lane) => lane.carry(loses, shared),
+            None => thread::sleep(LOOK),
         }
     }
 }
+
+impl Lane {
+    fn carry(&mut self, loses: Loses, shared: &Shared) {
+        let Some((_, packet)) = self.next.take() else {
+            return;
+        };
+        let is_lost = loses(self.stream, self.number);
+        self.number += 1;
+        if !is_lost {
+            // Nobody listens before the receiver is up, which is a loss like any other.
+            let _sent = self.onward.send(&packet);
+        }
+        let mut carried = shared.carried.lock().expect("no holder panics");
+        if self.stream == FecStream::Media {
+            carried.media.push(packet);
+            carried.lost.push(is_lost);
+        } else if !is_lost {
+            carried.fec.push(packet);
+        }
+    }
+}
+
+/// How often an idle path looks for packets.
+const LOOK: Duration = Duration::from_micros(500);
 
 impl Carried {
     /// The media packets that a receiver can know: those that were not lost, and those that follow from them. In the order

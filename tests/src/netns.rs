@@ -12,7 +12,7 @@ use nix::sched::{CloneFlags, unshare};
 /// Why this process may not do that; the test then has nothing to show.
 pub fn enter() -> Result<(), String> {
     unshare(CloneFlags::CLONE_NEWNET)
-        .map_err(|error| format!("skipped: a network of its own needs root: {error}"))?;
+        .map_err(|error| format!("a network of its own needs root: {error}"))?;
     run("ip", &["link", "set", "lo", "up"])
 }
 
@@ -25,13 +25,10 @@ pub fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
     let output = Command::new(program)
         .args(arguments)
         .output()
-        .map_err(|error| format!("skipped: {program}: {error}"))?;
+        .map_err(|error| format!("{program}: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!(
-        "skipped: {program} {}: {said}",
-        arguments.join(" ")
-    ))
+    Err(format!("{program} {}: {said}", arguments.join(" ")))
 }

@@ -295,6 +295,27 @@ impl Node {
         }
     }
 
+    /// Waits until an event of a flow is there whose message contains `text`, and returns it.
+    #[track_caller]
+    pub fn wait_event(&self, flow_id: &str, text: &str, limit: Duration) -> Value {
+        let deadline = Instant::now() + limit;
+        loop {
+            let events = self.api().events();
+            let is_it = |event: &&Value| {
+                let message = event["message"].as_str();
+                event["flow_id"] == flow_id && message.is_some_and(|message| message.contains(text))
+            };
+            if let Some(event) = events.iter().find(is_it) {
+                return event.clone();
+            }
+            assert!(
+                Instant::now() < deadline,
+                "waited {limit:?} in vain for an event of flow '{flow_id}' with {text:?}: {events:#?}"
+            );
+            wait::pass(Duration::from_millis(50));
+        }
+    }
+
     fn command(&self, binary: &str, wrapper: &[String]) -> Command {
         let path = binary_folder().join(binary);
         assert!(

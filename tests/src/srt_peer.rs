@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::process::Process;
 
-/// Whether the program is there; says so when it is not.
+/// Whether the program is there.
 #[must_use]
 pub fn is_there() -> bool {
     let found = Command::new("srt-live-transmit")
@@ -14,7 +14,7 @@ pub fn is_there() -> bool {
         .output()
         .is_ok();
     if !found {
-        println!("skipped: no srt-live-transmit (srt-tools)");
+        bilbycast_test_peers::skip("no srt-live-transmit (Debian package srt-tools)");
     }
     found
 }

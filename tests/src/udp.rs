@@ -94,12 +94,21 @@ impl Receiver {
 
     /// Receives one datagram; `None` when none came for [`READ_LIMIT`].
     pub fn receive(&mut self, buffer: &mut [u8]) -> Option<Received> {
+        self.receive_with(buffer, MsgFlags::empty())
+    }
+
+    /// Receives a datagram that is there already; `None` when there is none.
+    pub fn try_receive(&mut self, buffer: &mut [u8]) -> Option<Received> {
+        self.receive_with(buffer, MsgFlags::MSG_DONTWAIT)
+    }
+
+    fn receive_with(&mut self, buffer: &mut [u8], flags: MsgFlags) -> Option<Received> {
         let mut parts = [IoSliceMut::new(buffer)];
         let message = recvmsg::<SockaddrStorage>(
             self.socket.as_raw_fd(),
             &mut parts,
             Some(&mut self.control),
-            MsgFlags::empty(),
+            flags,
         );
         let message = match message {
             Ok(message) => message,

@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bilbycast_benches::throughput::{self, Document, Settings, Wake, repair, srt};
+use bilbycast_benches::throughput::{self, Document, Settings, Wake, crowd, repair, srt};
 use bilbycast_benches::{BenchError, host, micro};
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// CPU per datagram, highest lossless rate and added latency of the data plane, beside a bare kernel loop; what repair
-/// costs beside it, and SRT beside srt-live-transmit.
+/// costs beside it, SRT beside srt-live-transmit, and many SRT callers at once.
 #[derive(Debug, Parser)]
 #[command(name = "bilbycast-bench-throughput", version)]
 struct Arguments {
@@ -49,6 +49,8 @@ enum Part {
     Repair,
     /// SRT beside srt-live-transmit.
     Srt,
+    /// Many SRT callers and a flood of forged handshakes.
+    Crowd,
 }
 
 /// What this program is when it starts itself.
@@ -122,6 +124,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, BenchError> {
             Part::Throughput => keep(&throughput::run(&settings)?, &folder, "throughput.json")?,
             Part::Repair => keep(&repair::run(&settings)?, &folder, "repair.json")?,
             Part::Srt => keep(&srt::run(&settings)?, &folder, "srt.json")?,
+            Part::Crowd => keep(&crowd::run(&settings)?, &folder, "crowd.json")?,
         };
     }
     Ok(if arguments.check && !all_met {

@@ -48,7 +48,8 @@ use super::sink::Sink;
 use super::stream::PAYLOAD_BYTES;
 use crate::BenchError;
 pub use ends::{Direction, Program};
-use ends::{End, LATENCY_MS, Libsrt};
+use ends::{End, Libsrt};
+pub(super) use ends::{LATENCY_MS, leg};
 
 /// Everything that one call of [`run`] measured.
 #[derive(Clone, Debug, Serialize)]

@@ -40,6 +40,8 @@ struct Openness {
 /// Why a request is turned away.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
+    #[error("nmos.require_auth is set and server.auth is not in force: nobody can be let in")]
+    NoAuth,
     #[error("admin role required")]
     Role,
     #[error(transparent)]
@@ -56,6 +58,8 @@ pub(super) async fn admit<B: MessageBody>(
     let query_token = take_query_token(&mut request);
     let caller = if auth.is_enabled() {
         identify(&request, &auth, query_token)?
+    } else if is_shut(&request) {
+        return Err(Refusal::NoAuth.into());
     } else {
         Some(Caller::anyone())
     };
@@ -129,6 +133,16 @@ fn requires_nmos_auth(request: &ServiceRequest) -> bool {
     })
 }
 
+/// Whether it asks for NMOS that is protected, while there are no tokens that could open it. Here the path counts as
+/// the router reads it, for there is no class for all other paths.
+fn is_shut(request: &ServiceRequest) -> bool {
+    let path = request.match_info().as_str();
+    let is_nmos = path
+        .strip_prefix("/x-nmos")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    is_nmos && *request.method() != Method::OPTIONS && requires_nmos_auth(request)
+}
+
 /// The token of the `Authorization` header (RFC 6750 2.1). With more than one header it is open who is meant.
 fn bearer_token(headers: &HeaderMap) -> Result<&str, Rejection> {
     let mut values = headers.get_all(header::AUTHORIZATION);
@@ -186,13 +200,13 @@ impl ResponseError for Refusal {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::Role => StatusCode::FORBIDDEN,
-            Self::Token(_) => StatusCode::UNAUTHORIZED,
+            Self::NoAuth | Self::Token(_) => StatusCode::UNAUTHORIZED,
         }
     }
 
     fn error_response(&self) -> HttpResponse {
         let mut response = failure(self.status_code(), &self.to_string());
-        if matches!(self, Self::Token(_)) {
+        if self.status_code() == StatusCode::UNAUTHORIZED {
             //= RFC 9110 15.5.2: a 401 says which scheme would do.
             let headers = response.headers_mut();
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

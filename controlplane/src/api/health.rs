@@ -21,17 +21,14 @@ struct Health {
 
 /// The monitor page has no NMOS.
 pub(super) async fn health(node: web::Data<Node>, nmos: Option<web::Data<Nmos>>) -> HttpResponse {
+    let survey = node.survey();
     HttpResponse::Ok().json(Health {
         status: "ok",
         version: env!("CARGO_PKG_VERSION"),
-        uptime_secs: node.uptime_secs(),
-        active_flows: node.active_flows(),
-        total_flows: node.config().flows.len(),
-        data_plane: if node.is_connected() {
-            "connected"
-        } else {
-            "lost"
-        },
+        uptime_secs: survey.uptime_secs,
+        active_flows: survey.active_flows(),
+        total_flows: survey.config.flows.len(),
+        data_plane: survey.data_plane.as_str(),
         nmos: nmos.and_then(|nmos| nmos.registration_status()),
     })
 }

@@ -1,4 +1,4 @@
-//! `/api/v1/ws/stats` and `/api/v1/ws/events`.
+//! `/api/v1/ws/stats`, `/api/v1/ws/overview` and `/api/v1/ws/events`.
 
 use std::sync::Arc;
 
@@ -18,6 +18,10 @@ pub(super) fn routes(app: &mut web::ServiceConfig) {
         [(Method::GET, web::to(stream_stats))],
     ))
     .service(resource(
+        "/api/v1/ws/overview",
+        [(Method::GET, web::to(stream_overview))],
+    ))
+    .service(resource(
         "/api/v1/ws/events",
         [(Method::GET, web::to(stream_events))],
     ));
@@ -30,6 +34,15 @@ async fn stream_stats(
     streams: web::Data<Streams>,
 ) -> Result<HttpResponse, ApiError> {
     upgrade(&request, payload, &node, &streams, || streams.stats())
+}
+
+async fn stream_overview(
+    request: HttpRequest,
+    payload: web::Payload,
+    node: web::Data<Node>,
+    streams: web::Data<Streams>,
+) -> Result<HttpResponse, ApiError> {
+    upgrade(&request, payload, &node, &streams, || streams.overview())
 }
 
 async fn stream_events(

@@ -30,8 +30,8 @@ pub(crate) async fn follow(node: Weak<Node>, mut link: watch::Receiver<LinkState
         if is_news {
             let state = link.borrow_and_update().clone();
             told = told.tell(node.events(), &state);
-        } else if matches!(told, Told::Connected(_)) {
-            node.events().poll();
+        } else {
+            told = told.look(&node);
         }
     }
 }
@@ -43,6 +43,8 @@ enum Told {
     Connected(u64),
     /// That the data plane is lost.
     Lost,
+    /// That it lives, and nobody is connected to it.
+    RunsOn,
     /// Nothing, since the start of this process.
     NothingSince(Instant),
 }
@@ -65,7 +67,7 @@ impl Told {
             LinkState::Lost { reason, .. } => {
                 let is_new = match self {
                     Self::Connected(_) => true,
-                    Self::Lost => false,
+                    Self::Lost | Self::RunsOn => false,
                     Self::NothingSince(start) => start.elapsed() >= START_GRACE,
                 };
                 if is_new {
@@ -77,6 +79,43 @@ impl Told {
             }
         }
     }
+
+    /// Reads what the data plane tells, and sees whether one that is lost lives.
+    fn look(self, node: &Node) -> Self {
+        let events = node.events();
+        match self {
+            Self::Connected(_) => {
+                events.poll();
+                self
+            }
+            Self::Lost => match node.uncontrolled_run() {
+                Some(boot_id) => {
+                    events.follow_run(boot_id);
+                    events.raise(runs_on());
+                    Self::RunsOn
+                }
+                None => self,
+            },
+            Self::RunsOn if node.uncontrolled_run().is_none() => {
+                events.raise(lost("it gives no sign of life any more"));
+                Self::Lost
+            }
+            Self::RunsOn => {
+                events.poll();
+                self
+            }
+            Self::NothingSince(_) => self,
+        }
+    }
+}
+
+fn runs_on() -> Notice {
+    Notice::new(
+        Severity::Warning,
+        Category::DataPlane,
+        "the data plane runs on without control: its flows are as they were, and changes wait until it is restarted \
+         or can be reached",
+    )
 }
 
 fn connected(session: &Session) -> Notice {

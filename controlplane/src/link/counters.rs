@@ -10,6 +10,8 @@ use bilbycast_shm_proto::counters::HistoryRecord;
 use bilbycast_shm_proto::detail::StreamDetail;
 use bilbycast_shm_proto::shm::{CoreSnapshot, FlowSnapshot, OutputSnapshot, ShmReader};
 
+use super::monotonic_ns;
+
 /// Reads the shared memory, at most ten times a second however many ask.
 #[derive(Debug)]
 pub struct Counters {
@@ -37,6 +39,8 @@ struct Inner {
     details: Arc<Details>,
     details_taken: Option<Instant>,
     cached: Option<Cached>,
+    /// When the file was last looked at for a run that nobody is connected to.
+    sought: Option<Instant>,
     reported: String,
 }
 
@@ -79,6 +83,23 @@ impl Counters {
         snapshot
     }
 
+    /// Newest values of a data plane that nobody is connected to; `None` unless it gave a sign of life after
+    /// `since_ns` (CLOCK_MONOTONIC), and within the last second.
+    #[must_use]
+    pub fn uncontrolled(&self, since_ns: u64) -> Option<Arc<Snapshot>> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let boot_id = inner.living(&self.path, since_ns)?;
+        drop(inner);
+        Some(self.snapshot(boot_id))
+    }
+
+    /// The run of the data plane that lives though nobody is connected to it, as [`Self::uncontrolled`] has it.
+    #[must_use]
+    pub fn uncontrolled_run(&self, since_ns: u64) -> Option<BootId> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.living(&self.path, since_ns)
+    }
+
     /// The seconds of a flow in this run of the data plane that ended after `since_unix_us`, oldest first; none when the
     /// shared memory cannot be read.
     #[must_use]
@@ -111,6 +132,12 @@ impl Snapshot {
     #[must_use]
     pub fn flow(&self, flow_id: &str) -> Option<&FlowSnapshot> {
         self.flows.get(flow_id)
+    }
+
+    /// Number of flows that the data plane publishes values of.
+    #[must_use]
+    pub fn flows(&self) -> usize {
+        self.flows.len()
     }
 
     /// What is in the stream of a flow that came from [`Self::flow`]; `None` when the data plane has not told yet.
@@ -149,6 +176,31 @@ impl Snapshot {
 }
 
 impl Inner {
+    /// The run of the data plane that gave a sign of life lately, and after `since_ns`.
+    fn living(&mut self, path: &Path, since_ns: u64) -> Option<BootId> {
+        let beats = |reader: &ShmReader| {
+            let heartbeat_ns = reader.heartbeat_ns();
+            let age_ns = monotonic_ns().saturating_sub(heartbeat_ns);
+            heartbeat_ns > since_ns && u128::from(age_ns) <= PULSE_MAX.as_nanos()
+        };
+        let known = self.reader.as_deref().filter(|reader| beats(reader));
+        if let Some(reader) = known {
+            return Some(reader.boot_id());
+        }
+        // A new run has a new file under the old name.
+        let now = Instant::now();
+        let is_soon = |sought| now.duration_since(sought) < AGE_MAX;
+        if self.sought.is_some_and(is_soon) {
+            return None;
+        }
+        self.sought = Some(now);
+        let reader = ShmReader::open(path).ok().filter(&beats)?;
+        let boot_id = reader.boot_id();
+        self.reader = Some(Arc::new(reader));
+        self.details_taken = None;
+        Some(boot_id)
+    }
+
     fn read(&mut self, path: &Path, boot_id: BootId) -> Snapshot {
         if self
             .reader
@@ -207,6 +259,10 @@ const AGE_MAX: Duration = Duration::from_millis(100);
 
 /// The same for what is in the streams.
 const DETAILS_AGE_MAX: Duration = Duration::from_millis(900);
+
+/// Age of the newest sign of life after which a data plane that nobody is connected to counts as dead. It gives ten a
+/// second.
+const PULSE_MAX: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

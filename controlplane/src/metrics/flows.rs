@@ -12,7 +12,7 @@ use prometheus_client::encoding::{
 };
 use prometheus_client::metrics::MetricType;
 
-use super::{Page, count};
+use super::{Page, count, expected};
 use crate::node::Survey;
 use crate::stats;
 
@@ -65,7 +65,8 @@ pub(super) fn encode(page: &mut Page<'_, '_>, survey: &Survey) -> fmt::Result {
             })
         })
         .collect();
-    families(page, OutputRecord::FIELDS, &words)
+    families(page, OutputRecord::FIELDS, &words)?;
+    expected::encode(page, &flows)
 }
 
 /// The families of one table, from its records and their labels.
@@ -86,7 +87,7 @@ fn families<L: EncodeLabelSet + Copy, const WORDS: usize>(
 }
 
 /// The legs that there are, with their numbers as labels.
-fn numbered<T>(
+pub(super) fn numbered<T>(
     legs: &[Option<T>; LEGS_MAX],
 ) -> impl Iterator<Item = (&'static str, &T)> + use<'_, T> {
     let legs = ["1", "2"].into_iter().zip(legs);

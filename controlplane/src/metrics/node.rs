@@ -8,8 +8,9 @@ use prometheus_client::metrics::MetricType;
 use rustix::time::ClockId;
 
 use super::{Page, clock_ns, count, seconds};
+use crate::config::FlowConfig;
 use crate::link::Snapshot;
-use crate::node::{Node, Survey};
+use crate::node::{DataPlane, Node, Survey};
 
 pub(super) fn encode(page: &mut Page<'_, '_>, node: &Node, survey: &Survey) -> fmt::Result {
     page.family(
@@ -31,14 +32,26 @@ pub(super) fn encode(page: &mut Page<'_, '_>, node: &Node, survey: &Survey) -> f
     page.gauge(
         "bilbycast_edge_flows_active",
         "Currently running flows",
-        count(survey.runs.flows().len()),
+        count(survey.active_flows()),
     )?;
+    if survey.data_plane != DataPlane::Lost {
+        page.gauge(
+            "bilbycast_edge_flows_missing",
+            "Flows that are enabled, were not stopped through the API, and do not run",
+            count(missing(survey)),
+        )?;
+    }
 
     let counters = survey.counters.as_deref();
     page.gauge(
         "bilbycast_edge_data_plane_up",
-        "Whether the data plane is connected",
-        i64::from(counters.is_some()),
+        "Whether the data plane gives signs of life",
+        i64::from(survey.data_plane != DataPlane::Lost),
+    )?;
+    page.gauge(
+        "bilbycast_edge_data_plane_controlled",
+        "Whether the data plane is connected, so that changes reach it",
+        i64::from(survey.data_plane == DataPlane::Connected),
     )?;
     if let Some(counters) = counters {
         data_plane(page, counters)?;
@@ -55,6 +68,18 @@ pub(super) fn encode(page: &mut Page<'_, '_>, node: &Node, survey: &Survey) -> f
         "Events that the data plane overwrote before they could be read",
         count(events.missed),
     )
+}
+
+/// How many flows should run and do not.
+fn missing(survey: &Survey) -> usize {
+    let runs = |flow_id: &str| match (survey.data_plane, &survey.counters) {
+        (DataPlane::Uncontrolled, Some(counters)) => counters.flow(flow_id).is_some(),
+        _ => survey.runs.flows().contains_key(flow_id),
+    };
+    let is_missing = |flow: &&FlowConfig| {
+        flow.enabled && !survey.runs.is_stopped_by_operator(&flow.id) && !runs(&flow.id)
+    };
+    survey.config.flows.iter().filter(is_missing).count()
 }
 
 fn data_plane(page: &mut Page<'_, '_>, counters: &Snapshot) -> fmt::Result {

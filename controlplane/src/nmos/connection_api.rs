@@ -18,6 +18,7 @@ pub mod activation;
 pub mod constraints;
 pub mod endpoint;
 mod error;
+mod follow;
 mod host;
 pub mod mapping;
 pub mod params;
@@ -31,6 +32,7 @@ mod sources;
 mod tests;
 mod transport_file;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -47,10 +49,10 @@ use super::resources::Model;
 use super::tai::Tai;
 use crate::config::{AppConfig, Companion};
 use crate::node::Node;
-use endpoint::{Applied, Endpoint};
+use endpoint::Endpoint;
 use host::SystemHost;
 use mapping::Subject;
-use params::{Leg, ReceiverLeg, SenderLeg};
+use params::{Leg, SenderLeg};
 use saved::{Endpoints, FILE_NAME};
 use side::Side;
 
@@ -64,8 +66,10 @@ pub struct Connections {
     turn: tokio::sync::Mutex<()>,
     /// Locked only to look something up or to exchange it.
     endpoints: Mutex<Endpoints>,
-    /// An activation was scheduled.
+    /// An activation was scheduled, or cancelled.
     scheduled: Notify,
+    /// An activation was cancelled, and the file does not say so yet.
+    is_unsaved: AtomicBool,
     /// The configuration that connections were last compared with.
     followed: Mutex<Arc<AppConfig>>,
 }
@@ -93,6 +97,7 @@ impl Connections {
             turn: tokio::sync::Mutex::default(),
             endpoints: Mutex::new(endpoints),
             scheduled: Notify::new(),
+            is_unsaved: AtomicBool::new(false),
             followed: Mutex::new(node.config()),
         });
         connections.introduce();
@@ -103,112 +108,19 @@ impl Connections {
     /// Carries out every activation that is due. To be called before any request of NMOS is answered.
     pub async fn settle(self: &Arc<Self>) {
         self.follow();
-        if !self.is_due(Tai::now()) {
+        if !self.is_due(Tai::now()) && !self.is_unsaved.load(Ordering::Relaxed) {
             return;
         }
         self.detached(|connections| async move {
             let _turn = connections.turn.lock().await;
             connections.carry_out_due().await;
+            if connections.is_unsaved.swap(false, Ordering::Relaxed)
+                && let Err(error) = connections.save().await
+            {
+                tracing::error!("NMOS: {error}");
+            }
         })
         .await;
-    }
-
-    /// Ends the connections of what somebody else has changed.
-    fn follow(&self) {
-        let config = self.nmos.node().config();
-        {
-            let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-            if Arc::ptr_eq(&config, &followed) {
-                return;
-            }
-            *followed = config;
-        }
-        let model = self.nmos.model();
-        let (senders, receivers): (Vec<_>, Vec<_>) = {
-            let endpoints = self.lock();
-            (
-                connected(&endpoints.senders).collect(),
-                connected(&endpoints.receivers).collect(),
-            )
-        };
-        // Looking at one tells the resources what has become of it.
-        for id in senders {
-            let _ = self.look_in::<SenderLeg>(&model, id);
-        }
-        for id in receivers {
-            let _ = self.look_in::<ReceiverLeg>(&model, id);
-        }
-    }
-
-    /// Tells the resources with whom an earlier process connected them.
-    fn introduce(&self) {
-        let (senders, receivers): (Vec<_>, Vec<_>) = {
-            let endpoints = self.lock();
-            (
-                connected(&endpoints.senders).collect(),
-                connected(&endpoints.receivers).collect(),
-            )
-        };
-        let model = self.nmos.model();
-        self.introduce_those::<SenderLeg>(&model, senders);
-        self.introduce_those::<ReceiverLeg>(&model, receivers);
-    }
-
-    fn introduce_those<L: Side>(&self, model: &Arc<Model>, ids: Vec<Uuid>) {
-        let mut peers = Vec::new();
-        for id in ids {
-            // Whoever changed the configuration since has ended the connection.
-            let Ok(found) = self.look_in::<L>(model, id) else {
-                continue;
-            };
-            let applied = found.endpoint.applied();
-            if let Some(file) = &applied.transport_file {
-                self.nmos.announced(id, transport_file::announced(file));
-            }
-            if applied.peer.is_some() {
-                peers.push((L::KIND, id, applied.peer));
-            }
-        }
-        self.nmos.activated(peers);
-    }
-
-    /// A sender or receiver at this moment.
-    fn look<L: Side>(&self, id: Uuid) -> Result<Found<L>, ConnectionError> {
-        self.look_in(&self.nmos.model(), id)
-    }
-
-    fn look_in<L: Side>(&self, model: &Arc<Model>, id: Uuid) -> Result<Found<L>, ConnectionError> {
-        let subject = L::subject(model, id).ok_or_else(|| ConnectionError::not_found::<L>(id))?;
-        let flow = model.config().flow(&subject.flow_id);
-        let flow = flow.ok_or_else(|| ConnectionError::not_found::<L>(id))?;
-        let unknown = || ConnectionError::not_found::<L>(id);
-        let (mut is_parted, mut is_forgotten) = (false, false);
-        let endpoint = match L::table_mut(&mut self.lock()).get_mut(&id) {
-            Some(endpoint) => {
-                let configured = L::configured(flow, &subject, endpoint.applied());
-                let was_connected = endpoint.applied().peer.is_some();
-                let was_told = endpoint.applied().transport_file.is_some();
-                endpoint.follow(configured.ok_or_else(unknown)?);
-                is_parted = was_connected && endpoint.applied().peer.is_none();
-                is_forgotten = was_told && endpoint.applied().transport_file.is_none();
-                endpoint.clone()
-            }
-            None => {
-                let configured = L::configured(flow, &subject, &Applied::default());
-                Endpoint::new(configured.ok_or_else(unknown)?)
-            }
-        };
-        if is_forgotten {
-            self.nmos.announced(id, None);
-        }
-        if is_parted {
-            self.nmos.activated([(L::KIND, id, None)]);
-        }
-        Ok(Found {
-            subject,
-            endpoint,
-            model: Arc::clone(model),
-        })
     }
 
     /// The staged endpoint.
@@ -291,14 +203,6 @@ fn due<L: Leg>(table: &saved::Table<L>) -> impl Iterator<Item = (Tai, Uuid)> {
     table.iter().filter_map(|(id, endpoint)| {
         let scheduled = endpoint.scheduled()?;
         Some((scheduled.due, *id))
-    })
-}
-
-/// Those that an activation told of their other end.
-fn connected<L: Leg>(table: &saved::Table<L>) -> impl Iterator<Item = Uuid> {
-    table.iter().filter_map(|(id, endpoint)| {
-        let applied = endpoint.applied();
-        (applied.peer.is_some() || applied.transport_file.is_some()).then_some(*id)
     })
 }
 

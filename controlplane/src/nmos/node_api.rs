@@ -1,6 +1,6 @@
 //! IS-04 v1.3, the Node API: resources to look at.
 
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 
 use super::http::{Fault, Served, children, id, json};
@@ -35,7 +35,7 @@ pub(crate) fn routes(app: &mut web::ServiceConfig) {
     );
     app.service(slashed(
         "/x-nmos/node/v1.3/receivers/{id}/target",
-        [(Method::PUT, web::to(target))],
+        [(Method::PUT, web::to(super::target::target))],
     ));
 }
 
@@ -87,18 +87,4 @@ async fn index(_: Served) -> HttpResponse {
 
 async fn node(Served(model): Served) -> HttpResponse {
     json(model.node().json())
-}
-
-/// Connecting a receiver the way of IS-04 v1.0, which later versions keep for old controllers and do not demand.
-async fn target(Served(model): Served, path: web::Path<String>) -> Result<HttpResponse, Fault> {
-    let receiver = model.get(ResourceType::Receiver, id(&path)?);
-    let receiver = receiver.ok_or_else(|| unknown(ResourceType::Receiver, &path))?;
-    let error = "receivers of this node are connected through the Connection API (IS-05)";
-    Err(
-        Fault::new(StatusCode::NOT_IMPLEMENTED, error).with_debug(format!(
-            "{}/x-nmos/connection/v1.1/single/receivers/{}/staged",
-            model.base_url(),
-            receiver.id()
-        )),
-    )
 }

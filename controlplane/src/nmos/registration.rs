@@ -3,6 +3,7 @@
 //! * `machine`: the rules, without sockets and without a clock.
 //! * `discovery`: registries, by mDNS, in the DNS or from the configuration; announcing this node to its peers.
 //! * `client`: HTTP to registries, on a thread of its own.
+//! * `voice`: what people hear of it.
 //! * `driver`: what brings them together.
 //!
 //! A registry is somebody else's software. Whatever it does costs this process one thread that waits for it, three
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 mod client;
 mod discovery;
@@ -21,6 +23,9 @@ mod driver;
 mod machine;
 mod registry;
 mod settings;
+mod voice;
+
+pub(super) use client::tls_config;
 
 use super::Nmos;
 use crate::config::NmosMode;
@@ -43,8 +48,40 @@ pub struct Status {
     pub registry: Option<String>,
     /// Whole seconds since a registry last answered a heartbeat, or took the node, well.
     pub last_heartbeat_age_secs: Option<u64>,
-    /// Why the node is not registered.
+    /// Why the node is not registered, or not all of it.
     pub reason: Option<String>,
+    /// The registries that are advertised or configured: those that this node may use, best first, then the others. At
+    /// most 64.
+    pub registries: Vec<SeenRegistry>,
+    /// Resources that the registry does not take: the first ones, 16 at most.
+    pub refused: Vec<RefusedResource>,
+    /// How many it does not take.
+    pub refused_total: usize,
+}
+
+/// A registry that was found.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct SeenRegistry {
+    /// Its name and where it is, as [`Status::registry`] names it; of one that is not taken the name alone.
+    pub name: String,
+    /// The lowest is the best; absent where it is not told.
+    pub priority: Option<u16>,
+    /// Whether this node may use it.
+    pub taken: bool,
+    /// Why it is not taken; or what went wrong with it since it was last of use.
+    pub why: Option<String>,
+}
+
+/// A resource that the registry does not take.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct RefusedResource {
+    /// `sender`, for example.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Its id.
+    pub id: Uuid,
+    /// Status of the registry's answer.
+    pub code: u16,
 }
 
 /// Steps of a registration.
@@ -75,6 +112,9 @@ struct Posted {
     registry: Option<String>,
     last_heartbeat: Option<Instant>,
     reason: Option<String>,
+    registries: Vec<SeenRegistry>,
+    refused: Vec<RefusedResource>,
+    refused_total: usize,
 }
 
 impl Registration {
@@ -109,6 +149,9 @@ impl Board {
             registry: posted.registry.clone(),
             last_heartbeat_age_secs: posted.last_heartbeat.map(|at| at.elapsed().as_secs()),
             reason: posted.reason.clone(),
+            registries: posted.registries.clone(),
+            refused: posted.refused.clone(),
+            refused_total: posted.refused_total,
         })
     }
 }

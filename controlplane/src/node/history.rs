@@ -5,10 +5,12 @@ use std::time::Duration;
 use bilbycast_shm_proto::counters::HistoryRecord;
 
 use super::{Node, NodeError};
+use crate::link::LinkState;
 
 impl Node {
     /// The seconds of a flow that ended after `since_unix_us` and, when `last` is given, no longer ago than that;
-    /// the newest [`HISTORY_SECONDS_MAX`] of them, oldest first. None while the data plane is lost. They outlive restarts of this process and of the flow.
+    /// the newest [`HISTORY_SECONDS_MAX`] of them, oldest first. None while the data plane is lost. They outlive restarts
+    /// of this process and of the flow.
     ///
     /// # Errors
     ///
@@ -22,12 +24,14 @@ impl Node {
         if self.config().flow(flow_id).is_none() {
             return Err(NodeError::FlowNotFound(flow_id.to_owned()));
         }
-        let state = self.link.state();
-        let Some(session) = state.session() else {
+        let boot_id = match self.link.state() {
+            LinkState::Connected(session) => Some(session.welcome().boot_id),
+            LinkState::Lost { .. } => self.uncontrolled_run(),
+        };
+        let Some(boot_id) = boot_id else {
             return Ok(Vec::new());
         };
         let earliest = last.map_or(0, |last| unix_us().saturating_sub(micros(last)));
-        let boot_id = session.welcome().boot_id;
         let mut seconds = self
             .counters
             .history(boot_id, flow_id, since_unix_us.max(earliest));

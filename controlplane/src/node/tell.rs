@@ -4,7 +4,9 @@ use bilbycast_shm_proto::control::{ControlError, ControlErrorKind};
 use bilbycast_shm_proto::event::{Category, Severity};
 
 use super::{Node, NodeError};
-use crate::config::{ConfigError, FlowConfig};
+use crate::config::{
+    ConfigError, FlowConfig, InputConfig, PATH_DIFFERENTIAL_MS_DEFAULT, SrtLegConfig,
+};
 use crate::events::Notice;
 
 /// A flow that does not run as configured.
@@ -53,7 +55,33 @@ impl Node {
             .filter(|flow| flow_id.is_none_or(|flow_id| flow.id == flow_id));
         for flow in changed {
             self.warn_of_matrices(flow);
+            self.warn_of_latencies(flow);
         }
+    }
+
+    /// SRT legs that are too far apart for their merge, whatever the networks do.
+    fn warn_of_latencies(&self, flow: &FlowConfig) {
+        let InputConfig::Srt(srt) = &flow.input else {
+            return;
+        };
+        let Some(second) = &srt.redundancy else {
+            return;
+        };
+        let latencies = [&srt.leg, &second.leg].map(SrtLegConfig::receive_latency_ms);
+        let differential = second
+            .path_differential_ms
+            .unwrap_or(PATH_DIFFERENTIAL_MS_DEFAULT);
+        if latencies[0].abs_diff(latencies[1]) <= u64::from(differential) {
+            return;
+        }
+        let message = format!(
+            "flow '{}', input: the SRT legs have latencies of {} ms and {} ms, which are further apart than \
+             path_differential_ms, {differential}: what the later leg alone brings comes too late",
+            flow.id, latencies[0], latencies[1]
+        );
+        tracing::warn!("{}", message.escape_debug());
+        let notice = Notice::new(Severity::Warning, Category::Config, message);
+        self.events.raise(notice.of_flow(&flow.id));
     }
 
     /// FEC matrices that work here and that another receiver may refuse (configuration.md 7.3).

@@ -72,8 +72,8 @@ fn health() -> Fields {
         .required(
             "data_plane",
             choice(
-                &["connected", "lost"],
-                "Whether the packet process is there.",
+                &["connected", "lost", "uncontrolled"],
+                "Whether the packet process is there; uncontrolled: its flows run on, and nothing can be changed.",
             ),
         )
         .optional("nmos", nmos_registration())
@@ -102,7 +102,52 @@ fn nmos_registration() -> Fields {
                 "Whole seconds since a registry last answered a heartbeat, or took the node, well.",
             ),
         )
-        .nullable("reason", text("Why the node is not registered."))
+        .nullable(
+            "reason",
+            text("Why the node is not registered, or not all of it."),
+        )
+        .required(
+            "registries",
+            list(
+                found_registry(),
+                "Those that this node may use, best first, then the others; 64 at most.",
+            ),
+        )
+        .required(
+            "refused",
+            list(
+                refused_resource(),
+                "Resources that the registry does not take: the first 16 of them.",
+            ),
+        )
+        .required("refused_total", count("How many it does not take."))
+}
+
+fn found_registry() -> Fields {
+    object("A registry that is advertised or configured.")
+        .required("name", text("Its name, and where it is."))
+        .nullable(
+            "priority",
+            count("The lowest is the best; absent where it is not told."),
+        )
+        .required("taken", flag("Whether this node may use it."))
+        .nullable(
+            "why",
+            text("Why it is not taken; or what went wrong with it since it was last of use."),
+        )
+}
+
+fn refused_resource() -> Fields {
+    object("A resource that the registry does not take.")
+        .required(
+            "type",
+            choice(
+                &["node", "device", "source", "flow", "sender", "receiver"],
+                "What it is.",
+            ),
+        )
+        .required("id", formatted("uuid", "Its id."))
+        .required("code", count("Status of the registry's answer."))
 }
 
 fn flow_list() -> Fields {

@@ -94,6 +94,6 @@ fn example() -> Value {
         "redundancy_switches": 0, "packets_dropped_kernel": 0, "outputs_bitrate_bps": 100_000_000,
         "outputs_packets_dropped": 0, "iat_avg_us": 142.7, "iat_max_us": 180.3,
         "pdv_jitter_us": 15.2, "cc_errors": 0, "pcr_accuracy_errors": 0,
-        "pcr_discontinuity_errors": 0, "pcr_repetition_errors": 0,
+        "pcr_discontinuity_errors": 0, "pcr_repetition_errors": 0, "pcr_deviation_ns": 74,
     }]})
 }

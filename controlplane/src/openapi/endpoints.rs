@@ -42,7 +42,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Shape)> {
         ("SrtInput", srt_input().into()),
         ("SrtInputLeg2", srt::input_leg_2().into()),
         ("SrtOutput", srt_output().into()),
-        ("SrtOutputLeg2", srt::leg_2("ST 2022-7 leg 2.").into()),
+        ("SrtOutputLeg2", srt::output_leg_2().into()),
         ("TestInput", test_input().into()),
         ("UdpInput", udp_input().into()),
         ("UdpOutput", udp_output().into()),
@@ -203,7 +203,7 @@ fn test_input() -> Fields {
 fn srt_input() -> Fields {
     input("srt", "SRT.")
         .with(srt::addresses)
-        .with(srt::parameters)
+        .with(srt::input_parameters)
         .optional("redundancy", named("SrtInputLeg2"))
 }
 
@@ -327,7 +327,7 @@ fn udp_output() -> Fields {
 fn srt_output() -> Fields {
     output("srt", "SRT.")
         .with(srt::addresses)
-        .with(srt::parameters)
+        .with(srt::output_parameters)
         .optional("redundancy", named("SrtOutputLeg2"))
 }
 

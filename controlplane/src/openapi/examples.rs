@@ -55,7 +55,14 @@ pub(super) fn health() -> Value {
     json!({"status": "ok", "version": "0.1.0", "uptime_secs": 3661, "active_flows": 2, "total_flows": 3,
         "data_plane": "connected", "nmos": {"mode": "mdns", "state": "registered",
             "registry": "registry._nmos-register._tcp.local (http://192.0.2.10:8010)",
-            "last_heartbeat_age_secs": 3, "reason": null}})
+            "last_heartbeat_age_secs": 3, "reason": null,
+            "registries": [
+                {"name": "registry._nmos-register._tcp.local (http://192.0.2.10:8010)", "priority": 10,
+                    "taken": true, "why": null},
+                {"name": "old._nmos-register._tcp.local", "priority": 0, "taken": false,
+                    "why": "api_ver is \"v1.2\", without v1.3"},
+            ],
+            "refused": [], "refused_total": 0}})
 }
 
 pub(super) fn flow_list() -> Value {

@@ -16,6 +16,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Shape)> {
         ("NmosNode", node().into()),
         ("NmosReceiver", receiver().into()),
         ("NmosSender", sender().into()),
+        ("NmosTarget", target().into()),
         ("NmosSource", source().into()),
     ]
 }
@@ -59,10 +60,25 @@ pub(super) fn operations() -> Vec<Operation> {
             "nmos_receiver_target",
             "Connect a receiver, the old way",
         )
+        .describe(
+            "The SDP of the sender is fetched and activated at once, as a PATCH of the Connection API with it would do.",
+        )
+        .takes("NmosTarget", target_example())
+        .returns_with(
+            202,
+            "Connected; the request is repeated.",
+            named("NmosTarget"),
+            target_example(),
+        )
+        .fails(400, "Not legal; the text names the field and the rule.")
+        .fails(423, "An activation is scheduled.")
+        .fails(500, "It could not be carried out, and nothing has changed.")
         .fails(
             501,
-            "Always: receivers are connected through the Connection API.",
-        ),
+            "The receiver or the sender is not one of RTP, the sender's SDP names no MPEG transport stream, or the object is empty: \
+             PATCH disconnects.",
+        )
+        .fails(502, "The sender's SDP could not be fetched."),
     ];
     for kind in KINDS {
         let (all, one, id, component) = kind.names();
@@ -251,6 +267,26 @@ fn sender() -> Fields {
         )
         .required("subscription", subscription)
         .required("bit_rate", count("Headers included, in kbit/s."))
+}
+
+fn target_example() -> Value {
+    let sender = example(Kind::Sender);
+    let fields = ["id", "transport", "manifest_href"];
+    let fields = fields.map(|field| (field.to_owned(), sender[field].clone()));
+    Value::Object(fields.into_iter().collect())
+}
+
+fn target() -> Fields {
+    object("The sender to connect a receiver with. Other fields of a sender are ignored.")
+        .optional("id", uuid("Its id."))
+        .optional("transport", text("URN of its transport: RTP."))
+        .optional(
+            "manifest_href",
+            formatted(
+                "uri",
+                "Its SDP, by http or https; at most 64 KiB, within 2 s.",
+            ),
+        )
 }
 
 fn receiver() -> Fields {

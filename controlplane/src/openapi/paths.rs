@@ -291,6 +291,23 @@ fn stats() -> Vec<Operation> {
             "Each text frame is an array of FlowStats. A client that is slow misses frames; its own \
              frames are ignored.",
         ),
+        socket(Operation::new(
+            Get,
+            "/api/v1/ws/overview",
+            "stats",
+            "ws_overview",
+            Access::Any,
+            "A summary of all flows over a WebSocket, once a second",
+        ))
+        .describe(
+            "For pages that show many flows; the dashboard uses it. The first frame is \
+             {number, data_plane, flows}: an object for each flow with the part of FlowStats that an \
+             overview shows. A later frame, when its number is the next one, is {number, data_plane, \
+             changed, whole}: changed holds pairs of a place in flows and an object with the fields that \
+             differ, to be merged into what was there (in a list null stands for what is the same); whole \
+             holds pairs of a place and the object that takes the old one's. A frame with flows replaces \
+             everything: after frames that a slow client missed, and when flows were added or removed.",
+        ),
     ]
 }
 

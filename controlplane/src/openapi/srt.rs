@@ -28,8 +28,8 @@ pub(super) fn addresses(fields: Fields) -> Fields {
         )
 }
 
-/// What leg 1 and leg 2 have in common.
-fn common(fields: Fields) -> Fields {
+/// What leg 1 and leg 2 have in common; an `mss` below `mss_least` has no room for what is sent.
+fn common(fields: Fields, mss_least: i64) -> Fields {
     fields
         .optional(
             "latency_ms",
@@ -45,9 +45,15 @@ fn common(fields: Fields) -> Fields {
         )
         .optional(
             "peer_idle_timeout_secs",
-            with_default(seconds("Silence that ends the connection, in seconds."), 30),
+            with_default(
+                integer(2, 86_400, "Silence that ends the connection, in seconds."),
+                30,
+            ),
         )
-        .optional("passphrase", text_of(10, 79, "Encrypts; absent: clear."))
+        .optional(
+            "passphrase",
+            text_of(10, 79, "Encrypts, at most 79 bytes; absent: clear."),
+        )
         .optional(
             "aes_key_len",
             number_of(
@@ -67,7 +73,11 @@ fn common(fields: Fields) -> Fields {
         )
         .optional(
             "stream_id",
-            text_of(0, 512, "Sent by a caller, demanded by a listener."),
+            text_of(
+                0,
+                512,
+                "Sent by a caller, demanded by a listener: every key of #!::key=value,... with its value, or free text as it is.",
+            ),
         )
         .optional(
             "max_rexmit_bw",
@@ -78,7 +88,10 @@ fn common(fields: Fields) -> Fields {
         )
         .optional(
             "mss",
-            with_default(integer(76, 9_000, "Largest packet in bytes."), 1_500),
+            with_default(
+                integer(mss_least, 9_000, "Largest packet in bytes."),
+                1_500,
+            ),
         )
         .optional(
             "tlpkt_drop",
@@ -87,9 +100,18 @@ fn common(fields: Fields) -> Fields {
         .optional("ip_ttl", with_default(integer(1, 255, "Time to live."), 64))
 }
 
-/// All socket parameters.
-pub(super) fn parameters(fields: Fields) -> Fields {
-    common(fields)
+/// All socket parameters of an input.
+pub(super) fn input_parameters(fields: Fields) -> Fields {
+    parameters(fields, MSS_MIN)
+}
+
+/// All socket parameters of an output.
+pub(super) fn output_parameters(fields: Fields) -> Fields {
+    parameters(fields, MSS_MIN_TS)
+}
+
+fn parameters(fields: Fields, mss_least: i64) -> Fields {
+    common(fields, mss_least)
         .optional(
             "packet_filter",
             text_of(0, 512, "fec,cols:C,rows:R,layout:X,arq:Y").pattern(Some("^fec,")),
@@ -172,27 +194,38 @@ pub(super) fn parameters(fields: Fields) -> Fields {
                 integer(
                     1,
                     KEY_PACKETS_MAX,
-                    "Packets between announcement and change of a key.",
+                    "Packets between announcement and change of a key; at most km_refresh_rate.",
                 ),
                 4_096,
             ),
         )
 }
 
-/// Leg 2.
-pub(super) fn leg_2(description: &str) -> Fields {
-    object(description).with(addresses).with(common)
+/// Leg 2 of an output.
+pub(super) fn output_leg_2() -> Fields {
+    leg_2(MSS_MIN_TS + RTP_HEADER_BYTES)
 }
 
 /// Leg 2 of an input.
 pub(super) fn input_leg_2() -> Fields {
-    leg_2("ST 2022-7 leg 2.").with(path_differential)
+    leg_2(MSS_MIN).with(path_differential)
+}
+
+fn leg_2(mss_least: i64) -> Fields {
+    object("ST 2022-7 leg 2.")
+        .with(addresses)
+        .with(|fields| common(fields, mss_least))
 }
 
 fn latency(description: &str) -> ObjectBuilder {
     //= draft-sharabayko-srt 3.2.1.1: a delay has 16 bits on the wire.
     integer(0, u16::MAX.into(), description)
 }
+
+/// Least `mss`, and the least with which a packet of transport stream can be sent.
+const MSS_MIN: i64 = 76;
+const MSS_MIN_TS: i64 = 44 + 188;
+const RTP_HEADER_BYTES: i64 = 12;
 
 /// Largest buffer and window, in packets.
 const PACKETS_MAX: i64 = 1 << 20;

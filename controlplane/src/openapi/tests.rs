@@ -76,7 +76,7 @@ fn the_page_loads_nothing_from_elsewhere() {
 /// A flow that is legal, with an input or an output of each kind.
 fn bases() -> Vec<(&'static str, Value, &'static str)> {
     let srt = json!({"type": "srt", "mode": "listener", "local_addr": "127.0.0.1:9000",
-        "passphrase": "0123456789"});
+        "passphrase": "0123456789", "km_refresh_rate": 2_147_483_647});
     let mut bases = Vec::new();
     for (component, input) in [
         (

@@ -1,28 +1,34 @@
 //! What is in a flow's stream: `media_analysis` of the statistics, and the list of PIDs.
 
-use bilbycast_shm_proto::counters::FlowRecord;
+use bilbycast_shm_proto::counters::{ABSENT, FlowRecord};
 use bilbycast_shm_proto::detail::{
     AudioDetail, DataDetail, PidDetail, ProgrammeDetail, StreamDetail, VideoDetail,
 };
+use bilbycast_shm_proto::shm::FlowSnapshot;
 
-use super::Tree;
-use crate::config::{FlowConfig, InputConfig, PATH_DIFFERENTIAL_MS_DEFAULT};
+use super::{Tree, endpoint};
+use crate::config::{
+    FecConfig, FlowConfig, InputConfig, PATH_DIFFERENTIAL_MS_DEFAULT, SrtPacketFilter,
+};
 
 /// `media_analysis` of a flow.
 pub(super) fn analysis<'a>(
     flow: &'a FlowConfig,
-    record: &FlowRecord,
+    values: &FlowSnapshot,
     detail: &'a StreamDetail,
 ) -> Tree<'a> {
+    let record = &values.record;
     let payload_format = match flow.input {
         InputConfig::Rtp(_) => "rtp_ts",
+        // Whether its messages are RTP is the sender's choice.
+        InputConfig::Srt(_) if record.input_payload_type != ABSENT => "rtp_ts",
         _ => "raw_ts",
     };
     let mut tree = Tree::with_room(FIELDS_USUAL);
     tree.set("protocol", flow.input.type_name());
     tree.set("payload_format", payload_format);
-    tree.set("fec", fec(flow, record));
-    tree.set("redundancy", redundancy(flow, record));
+    tree.set("fec", fec(flow, values));
+    tree.set("redundancy", redundancy(flow, values));
     tree.set("program_count", detail.programmes.len() as u64);
     tree.set("video_streams", list(&detail.video_streams, video));
     tree.set("audio_streams", list(&detail.audio_streams, audio));
@@ -35,13 +41,21 @@ pub(super) fn analysis<'a>(
 }
 
 /// What repairs single packets; null when nothing does.
-fn fec<'a>(flow: &FlowConfig, record: &FlowRecord) -> Tree<'a> {
-    let InputConfig::Rtp(rtp) = &flow.input else {
-        return Tree::Null;
-    };
-    let Some(fec) = &rtp.fec_decode else {
-        return Tree::Null;
-    };
+fn fec<'a>(flow: &'a FlowConfig, values: &FlowSnapshot) -> Tree<'a> {
+    match &flow.input {
+        InputConfig::Rtp(rtp) => {
+            let fec = rtp.fec_decode.as_ref();
+            fec.map_or(Tree::Null, |fec| matrix(fec, &values.record))
+        }
+        InputConfig::Srt(srt) => {
+            let filter = srt.socket.packet_filter.as_ref();
+            filter.map_or(Tree::Null, |filter| packet_filter(filter, values))
+        }
+        _ => Tree::Null,
+    }
+}
+
+fn matrix<'a>(fec: &FecConfig, record: &FlowRecord) -> Tree<'a> {
     let mut tree = Tree::object();
     tree.set("standard", "SMPTE ST 2022-1");
     tree.set("columns", u64::from(fec.columns));
@@ -52,8 +66,21 @@ fn fec<'a>(flow: &FlowConfig, record: &FlowRecord) -> Tree<'a> {
     tree
 }
 
+/// The FEC of SRT. Leg 2 has none.
+fn packet_filter<'a>(filter: &'a SrtPacketFilter, values: &FlowSnapshot) -> Tree<'a> {
+    let [leg, _] = &values.srt;
+    let recovered = leg.as_ref().map_or(0, |leg| leg.pkt_filter_recovered_total);
+    let mut tree = Tree::object();
+    tree.set("standard", "SRT packet filter");
+    tree.set("columns", u64::from(filter.columns));
+    tree.set("rows", u64::from(filter.rows));
+    tree.set("packets_recovered", recovered);
+    tree
+}
+
 /// What repairs whole outages; null when nothing does.
-fn redundancy<'a>(flow: &FlowConfig, record: &FlowRecord) -> Tree<'a> {
+fn redundancy<'a>(flow: &FlowConfig, values: &FlowSnapshot) -> Tree<'a> {
+    let record = &values.record;
     let path_differential_ms = match &flow.input {
         InputConfig::Rtp(rtp) => rtp.redundancy.as_ref().map(|leg| leg.path_differential_ms),
         InputConfig::Srt(srt) => srt.redundancy.as_ref().map(|leg| leg.path_differential_ms),
@@ -70,6 +97,20 @@ fn redundancy<'a>(flow: &FlowConfig, record: &FlowRecord) -> Tree<'a> {
     );
     tree.set("switches", record.input_redundancy_switches);
     tree.set("packets_late", record.input_packets_late);
+    let legs = (1_u64..).zip(&values.legs).filter_map(|(number, leg)| {
+        let leg = leg.as_ref()?;
+        let mut tree = Tree::with_room(FIELDS_USUAL);
+        tree.set("leg", number);
+        tree.set("state", or_null(endpoint(leg.state)));
+        tree.set("packets_received", leg.packets_received);
+        tree.set("packets_used", leg.packets_used);
+        tree.set("packets_lost", leg.packets_lost);
+        tree.set("packets_late", leg.packets_late);
+        tree.set("packets_duplicate", leg.packets_duplicate);
+        tree.set("packets_foreign", leg.packets_foreign);
+        Some(tree)
+    });
+    tree.set("legs", Tree::List(legs.collect()));
     tree
 }
 

@@ -43,6 +43,16 @@ impl<'a> Tree<'a> {
         *self.at(path) = value.into();
     }
 
+    /// The value of a field of an object.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        let Self::Object(fields) = self else {
+            return None;
+        };
+        let found = fields.iter().find(|(field, _)| *field == name);
+        found.map(|(_, value)| value)
+    }
+
     /// As [`Self::set`], unless the field has a value already.
     pub fn set_absent(&mut self, path: &'static str, value: impl Into<Self>) {
         let place = self.at(path);

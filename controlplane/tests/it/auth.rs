@@ -176,6 +176,60 @@ fn nmos_asks_for_a_token_when_it_is_told_to() {
 }
 
 #[test]
+fn protected_nmos_without_authentication_is_closed_to_everybody() {
+    for auth in [Value::Null, json!({"enabled": false})] {
+        let folder = Folder::new();
+        let mut open = document(&[]);
+        if auth.is_object() {
+            let mut off = self::auth();
+            off["enabled"] = json!(false);
+            open["server"]["auth"] = off;
+        }
+        folder.write_document(&open);
+        let edge = ControlPlane::start(folder);
+        let status = |line: &str| {
+            let answer = ask(edge.address(), line, &[], "{}");
+            if answer.status == 401 {
+                let error = answer.json()["error"].as_str().unwrap().to_owned();
+                assert!(error.contains("nmos.require_auth"), "{error}");
+                assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+            }
+            answer.status
+        };
+        let told = || {
+            let events = edge.get("/api/v1/events").1["data"]["events"].clone();
+            let events = events.as_array().unwrap().clone();
+            let closed = events.iter().filter(|event| {
+                let message = event["message"].as_str().unwrap();
+                event["category"] == "nmos" && message.starts_with("NMOS is closed to everybody")
+            });
+            closed.count()
+        };
+        assert_eq!(status("GET /x-nmos/node/v1.3/self"), 200);
+        assert_eq!(told(), 0);
+        let mut protected = open.clone();
+        protected["nmos"] = json!({"require_auth": true});
+        assert_eq!(edge.put("/api/v1/config", &protected).0, 200);
+        for line in [
+            "GET /x-nmos",
+            "GET /x-nmos/node/v1.3/self",
+            "GET /%78-nmos/node/v1.3/self",
+            "POST /x-nmos/connection/v1.1/bulk/senders",
+            "PATCH /x-nmos/connection/v1.1/single/senders/a/staged",
+            "GET /x-nmos/nothing",
+        ] {
+            assert_eq!(status(line), 401, "{line}");
+        }
+        assert_eq!(status("OPTIONS /x-nmos/connection/v1.1/bulk/senders"), 200);
+        // Everything else is as open as ever, and people are told once.
+        assert_eq!(status("GET /api/v1/flows"), 200);
+        wait_until("the event", || told() == 1);
+        assert_eq!(edge.put("/api/v1/config", &open).0, 200);
+        assert_eq!(status("GET /x-nmos/node/v1.3/self"), 200);
+    }
+}
+
+#[test]
 fn metrics_may_be_for_token_holders_only() {
     let mut settings = auth();
     settings["public_metrics"] = json!(false);

@@ -129,6 +129,7 @@ fn second(unix_us: u64, lost: u64) -> HistoryRecord {
         iat_max: 2_500_000,
         pdv_jitter: ABSENT,
         tr101290_pcr_accuracy_errors: 7,
+        tr101290_pcr_deviation_ns: 74,
         ..FlowRecord::default()
     };
     HistoryRecord::of(unix_us, &flow)
@@ -173,7 +174,7 @@ fn the_history_outlives_the_control_plane() {
             "outputs_bitrate_bps": 20_000_000, "outputs_packets_dropped": 0,
             "iat_avg_us": 1.5, "iat_max_us": 2500.0, "pdv_jitter_us": null,
             "cc_errors": 0, "pcr_accuracy_errors": 7, "pcr_discontinuity_errors": 0,
-            "pcr_repetition_errors": 0,
+            "pcr_repetition_errors": 0, "pcr_deviation_ns": 74,
         })
     );
 }

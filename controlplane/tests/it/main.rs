@@ -27,6 +27,7 @@ mod openapi;
 mod outputs;
 mod process;
 mod reconcile;
+mod schemas;
 mod secrets;
 mod setup;
 mod stats;

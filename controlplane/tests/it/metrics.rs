@@ -4,7 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::io::{ErrorKind, Write};
 use std::process::{Command, Stdio};
 
-use bilbycast_shm_proto::counters::{CoreRecord, FlowRecord, FlowState, OutputRecord};
+use bilbycast_shm_proto::control::ControlErrorKind;
+use bilbycast_shm_proto::counters::{
+    CoreRecord, EndpointState, FlowRecord, FlowState, OutputRecord,
+};
 use serde_json::json;
 
 use crate::fake::FakeDataPlane;
@@ -229,6 +232,11 @@ fn only_running_flows_are_there() {
     let (_, text) = scrape(&edge);
     assert!(!text.contains("flow_id=\"a\""), "{text}");
     assert!(text.contains("\nbilbycast_edge_flows_active 1\n"), "{text}");
+    // One is disabled and one was stopped on purpose.
+    assert!(
+        text.contains("\nbilbycast_edge_flows_missing 0\n"),
+        "{text}"
+    );
     drop(data_plane);
     edge.wait_for_data_plane("lost");
     let (_, text) = scrape(&edge);
@@ -241,6 +249,63 @@ fn only_running_flows_are_there() {
         "{text}"
     );
     assert!(text.contains("\nbilbycast_edge_flows_active 0\n"), "{text}");
+}
+
+/// Nothing comes from what is switched off, and nobody shall be alarmed by it.
+#[test]
+fn what_is_switched_off_is_not_expected() {
+    let (edge, data_plane) = both();
+    let publish = |state: EndpointState| {
+        let input_state = state.code();
+        data_plane.publish_flow(
+            "a",
+            &FlowRecord {
+                state: FlowState::Running.code(),
+                input_state,
+                ..FlowRecord::default()
+            },
+        );
+        data_plane.publish_output(
+            "a",
+            "out",
+            &OutputRecord {
+                state: state.code(),
+                ..OutputRecord::default()
+            },
+        );
+    };
+    for (state, expected) in [(EndpointState::Waiting, 1), (EndpointState::Idle, 0)] {
+        publish(state);
+        let input = format!("\nbilbycast_edge_flow_input_expected{{flow_id=\"a\"}} {expected}\n");
+        let output = format!(
+            "\nbilbycast_edge_flow_output_expected{{flow_id=\"a\",output_id=\"out\"}} {expected}\n"
+        );
+        wait_until("it says so", || {
+            let (_, text) = scrape(&edge);
+            text.contains(&input) && text.contains(&output)
+        });
+    }
+}
+
+#[test]
+fn a_flow_that_should_run_and_does_not_is_missing() {
+    let folder = Folder::new();
+    folder.write_config(&[flow("a", 5000), disabled(flow("b", 5002)), flow("c", 5004)]);
+    let data_plane = FakeDataPlane::start(folder.path(), 1);
+    data_plane.refuse("c", ControlErrorKind::Bind, "bind_addr: in use");
+    let edge = ControlPlane::start(folder);
+    edge.wait_for_active(1);
+    let is_missing = |flows: usize| {
+        let line = format!("\nbilbycast_edge_flows_missing {flows}\n");
+        scrape(&edge).1.contains(&line)
+    };
+    wait_until("one is missing", || is_missing(1));
+    // One more that runs replaces none that does not.
+    assert_eq!(edge.act("/api/v1/flows/b/start").0, 200);
+    assert!(is_missing(1));
+    data_plane.accept("c");
+    assert_eq!(edge.act("/api/v1/flows/c/start").0, 200);
+    assert!(is_missing(0));
 }
 
 #[test]
@@ -274,7 +339,7 @@ fn promtool_accepts_it() {
     let mut promtool = match promtool {
         Ok(promtool) => promtool,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            eprintln!("skipped: promtool (Debian package prometheus) is not installed");
+            bilbycast_test_peers::skip("no promtool (Debian package prometheus)");
             return;
         }
         Err(error) => panic!("promtool: {error}"),

@@ -1,17 +1,16 @@
 //! The NMOS Node API (IS-04 v1.3).
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use jsonschema::Validator;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::fake::FakeDataPlane;
 use crate::harness::{ControlPlane, Folder, disabled, document, flow};
+use crate::schemas::{self, Api};
 
 mod http;
+mod target;
 mod versions;
 
 use versions::{moved, versions};
@@ -71,59 +70,8 @@ fn all_kinds() -> Vec<Value> {
     vec![rtp_flow("plain", 5_000), two_legs, srt, group, rtmp, test]
 }
 
-/// AMWA's schemas of IS-04; `None`, with the reason printed, when they are not there.
-fn schemas() -> Option<PathBuf> {
-    let schemas = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/nmos-schemas");
-    let schemas = schemas.join("is-04-v1.3");
-    if schemas.join("node.json").is_file() {
-        return Some(schemas);
-    }
-    println!("skipped: there are no schemas at {}", schemas.display());
-    None
-}
-
-/// A schema with those that it refers to put in.
-fn schema(folder: &Path, file: &str) -> Value {
-    fn resolve(folder: &Path, value: Value) -> Value {
-        match value {
-            Value::Object(mut fields) => {
-                if let Some(file) = fields.get("$ref").and_then(Value::as_str) {
-                    let mut other = schema(folder, file);
-                    other.as_object_mut().unwrap().remove("$schema");
-                    return other;
-                }
-                for value in fields.values_mut() {
-                    *value = resolve(folder, value.take());
-                }
-                Value::Object(fields)
-            }
-            Value::Array(values) => {
-                let values = values.into_iter();
-                values.map(|value| resolve(folder, value)).collect()
-            }
-            other => other,
-        }
-    }
-    let text = fs::read_to_string(folder.join(file)).unwrap();
-    resolve(folder, serde_json::from_str(&text).unwrap())
-}
-
-fn validator(folder: &Path, file: &str) -> Validator {
-    jsonschema::options()
-        .should_validate_formats(true)
-        .build(&schema(folder, file))
-        .unwrap()
-}
-
-fn assert_valid(folder: Option<&PathBuf>, file: &str, value: &Value) {
-    let Some(folder) = folder else {
-        return;
-    };
-    let errors: Vec<_> = validator(folder, file)
-        .iter_errors(value)
-        .map(|error| format!("{}: {error}", error.instance_path()))
-        .collect();
-    assert!(errors.is_empty(), "{file}: {errors:#?}: {value:#}");
+fn assert_valid(name: &str, value: &Value) {
+    schemas::assert_valid(Api::Node, name, value);
 }
 
 fn get(edge: &ControlPlane, path: &str) -> Value {
@@ -168,12 +116,11 @@ fn assert_core(one: &Value) {
 #[test]
 fn every_resource_is_as_the_standard_has_it() {
     let (edge, _data_plane) = edge(&all_kinds());
-    let schemas = schemas();
     let port = edge.address().rsplit(':').next().unwrap().to_owned();
     let base = format!("http://127.0.0.1:{port}");
 
     let node = get(&edge, "/self");
-    assert_valid(schemas.as_ref(), "node.json", &node);
+    assert_valid("node", &node);
     assert_core(&node);
     assert_eq!(node["id"], "6d5a4c3b-0000-4000-8000-000000000001");
     assert_eq!(node["href"], format!("{base}/"));
@@ -257,16 +204,40 @@ fn every_resource_is_as_the_standard_has_it() {
         );
         let maximum = &set["urn:x-nmos:cap:transport:bit_rate"]["maximum"];
         let is_policed = receiver["description"] == "rtp input of flow two-legs";
-        let expected = if is_policed { 12_500 } else { 1_000_000 };
+        let expected = if is_policed { 12_500 } else { 10_000_000 };
         assert_eq!(*maximum, json!(expected), "{receiver}");
         assert_bound(&receiver, &interfaces);
     }
     for kind in KINDS {
         let all = get(&edge, &format!("/{kind}"));
-        assert_valid(schemas.as_ref(), &format!("{kind}.json"), &all);
+        assert_valid(kind, &all);
         for one in all.as_array().unwrap() {
             let path = format!("/{kind}/{}", one["id"].as_str().unwrap());
             assert_eq!(get(&edge, &path), *one, "{path}");
+        }
+    }
+}
+
+#[test]
+fn a_resource_that_lacks_anything_does_not_pass_for_one() {
+    let (edge, _data_plane) = edge(&all_kinds());
+    let node = get(&edge, "/self");
+    schemas::assert_strict(
+        Api::Node,
+        "node",
+        &node,
+        &["hostname", "attached_network_device"],
+        &["/caps"],
+    );
+    for (kind, name, free) in [
+        ("devices", "device", &[][..]),
+        ("sources", "source", &["/caps"]),
+        ("flows", "flow", &[]),
+        ("senders", "sender", &["/caps"]),
+        ("receivers", "receiver", &[]),
+    ] {
+        for one in list(&edge, kind) {
+            schemas::assert_strict(Api::Node, name, &one, &[], free);
         }
     }
 }

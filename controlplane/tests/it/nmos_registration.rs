@@ -2,25 +2,23 @@
 //! machine that follows them.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use controlplane::config::Store;
 use controlplane::nmos::Nmos;
-use controlplane::nmos::registration::{Registration, State, Status};
+use controlplane::nmos::registration::{Registration, SeenRegistry, State, Status};
 use controlplane::nmos::resources::ResourceType;
 use controlplane::node::{DataPlanePaths, Node};
-use mdns_sd::{IfKind, ServiceDaemon, ServiceEvent, ServiceInfo};
-use nix::sched::{CloneFlags, unshare};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+mod discovery;
 mod dns;
+mod failing;
 mod registry;
 
-use dns::{A, DnsServer, PTR, SRV, TXT, address, name, service, text};
 use registry::{Manner, Registry, Request};
 
 use crate::harness::{Client, Folder, document, wait_until};
@@ -135,7 +133,12 @@ fn the_registry_is_told_what_the_node_api_shows_and_hears_of_changes() {
         assert_eq!(request.header("content-type"), Some("application/json"));
         assert_eq!(request.json()["data"], *resource.json());
     }
-    assert_eq!(edge.messages().len(), 1, "{:?}", edge.messages());
+    let url = format!("http://{}/", registry.address());
+    let expected = [
+        format!("registry {url} found, with priority 0"),
+        format!("registered with {url}"),
+    ];
+    assert_eq!(edge.messages(), expected);
     let status = edge.status().unwrap();
     let name = status.registry.unwrap();
     assert!(
@@ -146,6 +149,14 @@ fn the_registry_is_told_what_the_node_api_shows_and_hears_of_changes() {
         (status.last_heartbeat_age_secs, status.reason),
         (Some(0), None)
     );
+    let found = SeenRegistry {
+        name: url,
+        priority: Some(0),
+        taken: true,
+        why: None,
+    };
+    assert_eq!(status.registries, [found]);
+    assert_eq!((status.refused, status.refused_total), (vec![], 0));
 
     let sender = model.of_kind(ResourceType::Sender)[0].id();
     edge.nmos.bump(ResourceType::Sender, sender);
@@ -288,170 +299,4 @@ fn a_registry_with_https_is_trusted_by_what_the_system_trusts() {
     let reason = state("", "retrying");
     assert!(reason.contains("holds no certificate"), "{reason}");
     assert!(registry.take().is_empty());
-}
-
-#[test]
-fn registries_of_the_dns_are_tried_by_priority_whatever_they_do() {
-    let dns = DnsServer::start();
-    let edge = Edge::start(&json!({
-        "mode": "unicast", "domain": "example.com", "dns_server": dns.address().to_string(),
-    }));
-    edge.wait_for(State::Searching);
-    wait_until("the DNS server to be asked", || dns.asked() > 0);
-
-    let elsewhere = Registry::start(Manner::Good);
-    let target = format!(
-        "http://{}/x-nmos/registration/v1.3/resource",
-        elsewhere.address()
-    );
-    let manners = [
-        Manner::Refusing,
-        Manner::Garbage,
-        Manner::Huge,
-        Manner::Redirecting(target),
-        Manner::Dripping,
-        Manner::Good,
-    ];
-    let registries = manners.map(Registry::start);
-    let root = "_nmos-register._tcp.example.com";
-    let mut instances = Vec::new();
-    for (index, registry) in registries.iter().enumerate() {
-        let instance = format!("r{index}.{root}");
-        dns.set(
-            &instance,
-            SRV,
-            vec![service(registry.address().port(), "host.example.com")],
-        );
-        let priority = format!("pri={index}");
-        let txt = [
-            "api_ver=v1.2,v1.3",
-            "api_proto=http",
-            "api_auth=false",
-            &priority,
-        ];
-        dns.set(&instance, TXT, vec![text(&txt)]);
-        instances.push(name(&instance));
-    }
-    // Not for us, though its priority is the best.
-    let old = format!("old.{root}");
-    dns.set(&old, SRV, vec![service(1, "host.example.com")]);
-    dns.set(
-        &old,
-        TXT,
-        vec![text(&[
-            "api_ver=v1.2",
-            "api_proto=http",
-            "api_auth=false",
-            "pri=0",
-        ])],
-    );
-    instances.push(name(&old));
-    dns.set("host.example.com", A, vec![address(Ipv4Addr::LOCALHOST)]);
-    dns.set(root, PTR, instances);
-
-    edge.wait_for(State::Registered);
-    let [refusing, garbage, huge, redirecting, dripping, good] = &registries;
-    for (name, registry) in [
-        ("refusing", refusing),
-        ("garbage", garbage),
-        ("huge", huge),
-        ("redirecting", redirecting),
-        ("dripping", dripping),
-    ] {
-        assert_eq!(lines(&registry.take()), ["POST node"], "{name}");
-    }
-    assert!(elsewhere.take().is_empty(), "a redirect was followed");
-    assert_eq!(lines(&good.take()), ALL);
-    let name = edge.status().unwrap().registry.unwrap();
-    assert!(
-        name.starts_with("r5._nmos-register._tcp.example.com"),
-        "{name}"
-    );
-    edge.end();
-}
-
-/// A network of its own for this thread and those that it starts, in which loopback carries multicast; false, with the
-/// reason printed, when this system does not allow that.
-fn enter_own_network() -> bool {
-    let ip = |arguments: &str| {
-        let status = Command::new("ip").args(arguments.split(' ')).status();
-        status.is_ok_and(|status| status.success())
-    };
-    if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-        println!("skipped: no network namespace: {error}");
-        return false;
-    }
-    let is_ready = ip("link set lo up")
-        && ip("link set lo multicast on")
-        && ip("route add 224.0.0.0/4 dev lo");
-    if !is_ready {
-        println!("skipped: loopback cannot be made to carry multicast");
-    }
-    is_ready
-}
-
-fn on_loopback() -> ServiceDaemon {
-    let daemon = ServiceDaemon::new().unwrap();
-    daemon.disable_interface(IfKind::All).unwrap();
-    daemon.enable_interface(IfKind::LoopbackV4).unwrap();
-    daemon
-}
-
-#[test]
-fn registries_are_found_by_mdns_and_peers_hear_of_the_node_without_one() {
-    let test = std::thread::spawn(|| {
-        if !enter_own_network() {
-            return;
-        }
-        let others = on_loopback();
-        let nodes = others.browse("_nmos-node._tcp.local.").unwrap();
-        let edge = Edge::start(&json!({"mode": "mdns"}));
-        let deadline = Instant::now() + Duration::from_secs(10);
-        let node = loop {
-            if let ServiceEvent::ServiceResolved(node) = nodes.recv_deadline(deadline).unwrap() {
-                break node;
-            }
-        };
-        assert_eq!(node.get_port(), 8_080);
-        assert!(node.get_addresses_v4().contains(&Ipv4Addr::LOCALHOST));
-        for key in [
-            "ver_slf", "ver_src", "ver_flw", "ver_dvc", "ver_snd", "ver_rcv",
-        ] {
-            assert_eq!(node.get_property_val_str(key), Some("0"), "{key}");
-        }
-        assert_eq!(node.get_property_val_str("api_ver"), Some("v1.3"));
-        assert_eq!(node.get_property_val_str("api_proto"), Some("http"));
-        assert_eq!(node.get_property_val_str("api_auth"), Some("false"));
-        assert_eq!(edge.status().unwrap().state, State::Searching);
-
-        let registry = Registry::start(Manner::Good);
-        let txt = [
-            ("api_ver", "v1.2,v1.3"),
-            ("api_proto", "http"),
-            ("api_auth", "false"),
-            ("pri", "10"),
-        ];
-        let port = registry.address().port();
-        let advert = ServiceInfo::new(
-            "_nmos-register._tcp.local.",
-            "registry",
-            "registry.local.",
-            "127.0.0.1",
-            port,
-            &txt[..],
-        );
-        others.register(advert.unwrap()).unwrap();
-        edge.wait_for(State::Registered);
-        assert_eq!(lines(&registry.take()), ALL);
-        let is_gone = |event: &ServiceEvent| matches!(event, ServiceEvent::ServiceRemoved(..));
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !is_gone(&nodes.recv_deadline(deadline).unwrap()) {}
-        edge.end();
-        assert_eq!(
-            lines(&registry.take()).last().map(String::as_str),
-            Some("DELETE nodes")
-        );
-        others.shutdown().unwrap();
-    });
-    test.join().unwrap();
 }

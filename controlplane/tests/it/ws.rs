@@ -1,4 +1,4 @@
-//! `/api/v1/ws/stats` and `/api/v1/ws/events`.
+//! `/api/v1/ws/stats`, `/api/v1/ws/overview` and `/api/v1/ws/events`.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -154,6 +154,111 @@ fn what_clients_say_is_ignored_but_pings_and_farewells_are_not() {
     wait_until("the place to be free", || clients(&edge) == "0");
 }
 
+/// What a page makes of frames of the overview: the merging that the API's document describes.
+fn merge(old: &mut Value, fresh: &Value) {
+    match (old, fresh) {
+        (Value::Object(old), Value::Object(fresh)) => {
+            for (name, fresh) in fresh {
+                merge(old.get_mut(name).unwrap(), fresh);
+            }
+        }
+        (Value::Array(old), Value::Array(fresh)) => {
+            assert_eq!(old.len(), fresh.len());
+            for (old, fresh) in old.iter_mut().zip(fresh) {
+                if !fresh.is_null() {
+                    merge(old, fresh);
+                }
+            }
+        }
+        (old, fresh) => *old = fresh.clone(),
+    }
+}
+
+#[derive(Default)]
+struct Overview {
+    number: u64,
+    flows: Value,
+    /// Frames of changes so far.
+    changes: usize,
+}
+
+impl Overview {
+    fn take(&mut self, frame: &Value) {
+        let number = frame["number"].as_u64().unwrap();
+        if frame["flows"].is_null() {
+            assert_eq!(number, self.number + 1, "{frame}");
+            self.changes += 1;
+            for change in frame["changed"].as_array().unwrap() {
+                let place = usize::try_from(change[0].as_u64().unwrap()).unwrap();
+                merge(&mut self.flows[place], &change[1]);
+            }
+            for whole in frame["whole"].as_array().unwrap() {
+                let place = usize::try_from(whole[0].as_u64().unwrap()).unwrap();
+                self.flows[place] = whole[1].clone();
+            }
+        } else {
+            self.flows = frame["flows"].clone();
+        }
+        self.number = number;
+    }
+}
+
+/// Every field of `part` is in `all` with the same value.
+fn assert_part(part: &Value, all: &Value, path: &str) {
+    match part {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                assert_part(field, &all[name], &format!("{path}.{name}"));
+            }
+        }
+        Value::Array(items) => {
+            assert_eq!(items.len(), all.as_array().unwrap().len(), "{path}");
+            for (place, item) in items.iter().enumerate() {
+                assert_part(item, &all[place], &format!("{path}[{place}]"));
+            }
+        }
+        value => assert_eq!(value, all, "{path}"),
+    }
+}
+
+#[test]
+fn the_overview_tells_what_changed_and_agrees_with_the_statistics() {
+    let (edge, data_plane) = both();
+    let mut record = FlowRecord {
+        state: FlowState::Running.code(),
+        ..FlowRecord::default()
+    };
+    data_plane.publish_flow("a", &record);
+    let mut socket = connect(edge.address(), "/api/v1/ws/overview");
+    let first = next(&mut socket);
+    assert_eq!(first["data_plane"], "connected");
+    assert_eq!(first["flows"].as_array().unwrap().len(), 2);
+    let mut overview = Overview::default();
+    overview.take(&first);
+    for bitrate_bps in [1_000_000, 2_000_000] {
+        record.input_bitrate_bps = bitrate_bps;
+        record.tr101290_priority1_ok = 1;
+        data_plane.publish_flow("a", &record);
+        while overview.flows[0]["input"]["bitrate_bps"] != bitrate_bps {
+            let frame = next(&mut socket);
+            let is_quiet = frame["changed"] == json!([]) && frame["whole"] == json!([]);
+            assert!(is_quiet || !frame.to_string().contains("Flow b"), "{frame}");
+            overview.take(&frame);
+        }
+        let stats = edge.get("/api/v1/stats").1["data"]["flows"].clone();
+        assert_part(&overview.flows, &stats, "flows");
+    }
+    assert!(overview.changes >= 2, "most frames are changes");
+
+    // Other flows are told whole.
+    assert_eq!(edge.delete("/api/v1/flows/b").0, 200);
+    while overview.flows.as_array().unwrap().len() != 1 {
+        overview.take(&next(&mut socket));
+    }
+    let late = next(&mut connect(edge.address(), "/api/v1/ws/overview"));
+    assert!(late["flows"].is_array(), "whoever comes gets all: {late}");
+}
+
 #[test]
 fn frames_that_are_too_long_end_the_connection() {
     let (edge, _data_plane) = both();
@@ -183,7 +288,11 @@ fn there_is_a_limit_to_clients() {
 #[test]
 fn a_plain_request_is_told_what_the_path_is() {
     let (edge, _data_plane) = both();
-    for path in ["/api/v1/ws/stats", "/api/v1/ws/events"] {
+    for path in [
+        "/api/v1/ws/stats",
+        "/api/v1/ws/overview",
+        "/api/v1/ws/events",
+    ] {
         let (status, answer) = edge.get(path);
         assert_eq!(status, 400, "{answer}");
         let error = answer["error"].as_str().unwrap();
@@ -233,8 +342,10 @@ fn a_client_that_does_not_read_gets_the_newest_when_it_does() {
 fn events_come_at_once_after_those_that_are_kept() {
     let (edge, data_plane) = both();
     let mut all = connect(edge.address(), "/api/v1/ws/events");
-    let connected = next(&mut all);
-    assert_eq!(connected["message"], "data plane fake connected");
+    let mut connected = next(&mut all);
+    while connected["message"] != "data plane fake connected" {
+        connected = next(&mut all);
+    }
     let since = connected["id"].as_u64().unwrap();
     assert_eq!(edge.delete("/api/v1/flows/b").0, 200);
     let mut event = next(&mut all);

@@ -41,7 +41,6 @@ export function confirm(title, what, verb, work) {
 }
 
 export const startFlow = (id) => act(id, "/start");
-export const restartFlow = (id) => act(id, "/restart");
 
 async function act(id, rest) {
   await call("POST", flowPath(id, rest));
@@ -51,6 +50,11 @@ async function act(id, rest) {
 export function stopFlow(id, name) {
   return confirm("Stop this flow?", `${name} stops sending to all of its outputs. Its configuration stays.`, "Stop",
     () => call("POST", flowPath(id, "/stop")));
+}
+
+export function restartFlow(id, name) {
+  return confirm("Restart this flow?", `${name} sends nothing to any of its outputs until it runs again.`, "Restart",
+    () => call("POST", flowPath(id, "/restart")));
 }
 
 export function deleteFlow(id, name) {

@@ -1,7 +1,7 @@
 // What is wrong right now: of one flow, and of all of them in one line.
 
 import { h, replace, shape } from "./dom.js";
-import { count } from "./format.js";
+import { brief, count } from "./format.js";
 import { live, on } from "./live.js";
 
 // Worst first.
@@ -18,16 +18,24 @@ export function healthOf(stats) {
 
 export const isAlarm = (health) => health === "Critical" || health === "Error" || health === "Warning";
 
+// Whether nobody can tell what a flow does, for its data plane is silent.
+export const isUnknown = (stats) => live.health?.data_plane === "lost" && stats.state === "Error";
+
+// Whether a stream should come and does not. One that a controller switched off should not.
+export const isMissing = (stats) => stats.state === "Running" && stats.input.bitrate_bps === 0 && stats.input.state !== "idle";
+
 // Why a flow is not healthy, as far as its figures tell.
 export function reasonOf(track) {
   const { stats } = track;
+  if (isUnknown(stats)) return "unknown: no data plane answers";
   if (stats.state === "Error") return "does not run";
-  if (stats.input.bitrate_bps === 0 && stats.state === "Running") return "no input";
+  if (isMissing(stats)) return track.isFiltered ? "all packets filtered" : "no input";
   const tr = stats.tr101290;
   if (tr && !tr.priority1_ok) return "TR 101 290 priority 1";
   if (legsOf(stats).some((leg) => leg.isOk === false)) return "a leg is missing";
   if (track.lostLately > 0) return "packets lost";
   if (tr && !tr.priority2_ok) return "TR 101 290 priority 2";
+  if (live.health?.data_plane === "uncontrolled") return "runs, uncontrolled";
   return stats.health.toLowerCase();
 }
 
@@ -38,6 +46,8 @@ export function indicator(stats, priority) {
 }
 
 const GOOD = /^(active|connected|ok|receiving|up|used)$/i;
+// Switched off, and so neither good nor bad.
+const OFF = "idle";
 const BAD = /^(broken|connect_failed|down|failed|lost|missing|waiting|stale|error)$/i;
 
 // The legs of an input: those that the node lists, else its SRT connections.
@@ -47,7 +57,7 @@ export function legsOf(stats) {
   if (listed.length < 2) return [];
   return listed.map((leg, index) => {
     const state = String(leg.state ?? "");
-    const isOk = typeof leg.up === "boolean" ? leg.up : GOOD.test(state) ? true : BAD.test(state) ? false : null;
+    const isOk = state === OFF ? null : typeof leg.up === "boolean" ? leg.up : GOOD.test(state) ? true : BAD.test(state) ? false : null;
     return { name: `L${leg.leg ?? index + 1}`, state, isOk };
   });
 }
@@ -61,6 +71,21 @@ export function skewOf(stats) {
     }
   }
   return null;
+}
+
+// What the outputs of a flow have to tell: in words, and whether it is bad. One that waits for a caller is not.
+export function outputsOf(track) {
+  const states = track.stats.outputs.map((output) => output.state);
+  const among = (pattern) => states.filter((state) => pattern.test(state)).length;
+  const failed = among(/^(broken|connect_failed|error)$/);
+  const dropped = track.droppedLately;
+  const waiting = track.stats.state === "Running" ? among(/^(waiting|connecting)$/) : 0;
+  const off = track.stats.state === "Running" ? among(/^idle$/) : 0;
+  const isBad = failed > 0 || dropped > 0;
+  if (failed > 0) return { words: `${count(failed)} failed`, isBad };
+  if (dropped > 0) return { words: `+${brief(dropped)} dropped`, isBad };
+  if (waiting > 0) return { words: `${count(waiting)} waiting`, isBad };
+  return { words: off > 0 ? `${count(off)} off` : "", isBad };
 }
 
 // Round trip of a flow's SRT connections in milliseconds, the longest; null when it has none.
@@ -85,21 +110,24 @@ function show() {
   const numbers = tally();
   const alarms = HEALTHS.filter((health) => isAlarm(health) && numbers[health] > 0);
   const isLost = live.health?.data_plane === "lost";
-  // Without a data plane nothing runs, which one line says.
+  const isUncontrolled = live.health?.data_plane === "uncontrolled";
+  // What is the same for all flows is said once.
+  const isOwn = (track) => !isUncontrolled || healthOf(track.stats) !== "Warning";
   const worst = isLost ? [] : [...live.tracks.values()]
-    .filter((track) => isAlarm(healthOf(track.stats)))
+    .filter((track) => isAlarm(healthOf(track.stats)) && isOwn(track))
     .sort((a, b) => HEALTHS.indexOf(healthOf(a.stats)) - HEALTHS.indexOf(healthOf(b.stats)))
     .slice(0, NAMED)
     .map((track) => ({ id: track.stats.flow_id, name: track.stats.flow_name, why: reasonOf(track) }));
-  const key = JSON.stringify([isLost, alarms.map((health) => [health, numbers[health]]), worst]);
+  const key = JSON.stringify([isLost, isUncontrolled, alarms.map((health) => [health, numbers[health]]), worst]);
   // A screen reader hears it again each time it is made.
   if (key === shown) return;
   shown = key;
-  banner.hidden = alarms.length === 0 && !isLost;
-  banner.dataset.worst = isLost ? "Critical" : alarms[0] ?? "";
-  const rest = worst.length < NAMED ? 0 : alarms.reduce((sum, health) => sum + numbers[health], 0) - worst.length;
+  banner.hidden = alarms.length === 0 && !isLost && !isUncontrolled;
+  banner.dataset.worst = isLost ? "Critical" : alarms[0] ?? (isUncontrolled ? "Warning" : "");
+  const rest = worst.length < NAMED || isUncontrolled ? 0 : alarms.reduce((sum, health) => sum + numbers[health], 0) - worst.length;
   replace(banner,
-    isLost ? h("span", { class: "alarm", data: { health: "Critical" } }, shape("Critical"), "The data plane does not answer") : null,
+    isLost ? h("span", { class: "alarm", data: { health: "Critical" } }, shape("Critical"), "The data plane does not answer: what its flows do is unknown") : null,
+    isUncontrolled ? h("span", { class: "alarm", data: { health: "Warning" } }, shape("Warning"), "Runs, uncontrolled: no change reaches the data plane until it is restarted") : null,
     alarms.map((health) => h("a", { class: "alarm", href: `#/?health=${health}`, data: { health } }, shape(health), `${count(numbers[health])} ${SHORT[health]}`)),
     h("span", { class: "worst" },
       worst.map((flow, index) => [index > 0 ? h("span", { class: "dot", "aria-hidden": "true" }, "·") : null, h("a", { href: `#/flow/${encodeURIComponent(flow.id)}` }, flow.name), ` ${flow.why}`]),

@@ -1,12 +1,12 @@
 // One flow: what it does now, and what it did.
 
 import { removeOutput, deleteFlow, restartFlow, startFlow, stopFlow } from "./actions.js";
-import { healthOf, indicator, isAlarm, legsOf, reasonOf, rttOf, skewOf } from "./alarms.js";
+import { healthOf, indicator, isAlarm, isMissing, isUnknown, legsOf, reasonOf, rttOf, skewOf } from "./alarms.js";
 import { call, canChange, statsPath } from "./api.js";
 import { compare, facts, Slot, table } from "./detail.js";
 import { h, mark, replace, reshape, shape, text } from "./dom.js";
 import { onEvents, recent } from "./events.js";
-import { bitrate, brief, count, hex, micros, millis, seconds } from "./format.js";
+import { bitrate, brief, count, hex, micros, millis, nanos, seconds } from "./format.js";
 import { addOutput } from "./forms.js";
 import { History } from "./history.js";
 import { live, on } from "./live.js";
@@ -53,6 +53,9 @@ class FlowPage {
     this.flowId = flowId;
     this.isOver = false;
     this.history = new History(flowId);
+    // All figures of the flow; the overview has only some of them.
+    this.stats = null;
+    this.isAsking = false;
     this.hot = new Map();
     this.shape = shape("Stopped");
     this.name = h("h1");
@@ -99,7 +102,7 @@ class FlowPage {
     const name = () => this.track?.stats.flow_name ?? this.flowId;
     this.start = button("start", "Start", () => startFlow(this.flowId), "primary");
     this.stop = button("stop", "Stop", () => stopFlow(this.flowId, name()));
-    this.restart = button("restart", "Restart", () => restartFlow(this.flowId));
+    this.restart = button("restart", "Restart", () => restartFlow(this.flowId, name()));
     this.remove = button("delete", "Delete", async () => {
       if (await deleteFlow(this.flowId, name())) location.hash = "#/";
     }, "quiet");
@@ -136,6 +139,7 @@ class FlowPage {
       plot("Bitrate", bitrate, [line("in", "accent", "input_bitrate_bps", "area"), line("out, all outputs", "second", "outputs_bitrate_bps")]),
       plot("Arrival", micros, [line("longest gap", "warning", "iat_max_us"), line("average gap", "accent", "iat_avg_us"), line("jitter", "second", "pdv_jitter_us")], "not measured"),
       plot("Loss and repair, per second", brief, [bars("lost", "critical", "packets_lost"), bars("FEC recovered", "healthy", "packets_recovered_fec"), bars("leg switches", "second", "redundancy_switches"), bars("kernel drops", "warning", "packets_dropped_kernel"), bars("output drops", "error", "outputs_packets_dropped")], "nothing lost, nothing repaired"),
+      plot("PCR accuracy", nanos, [line("largest deviation of the second", "accent", "pcr_deviation_ns", "area")], "not measured"),
       plot("PCR and continuity errors, per second", brief, [bars("accuracy", "warning", "pcr_accuracy_errors"), bars("discontinuity", "error", "pcr_discontinuity_errors"), bars("repetition", "second", "pcr_repetition_errors"), bars("continuity", "critical", "cc_errors")], "no errors"),
     ];
     this.charts = h("div", { class: "charts" });
@@ -185,26 +189,40 @@ class FlowPage {
       return;
     }
     const { stats } = track;
+    this.fetchStats();
     const health = healthOf(stats);
     reshape(this.shape, health);
     mark(this.shape.parentElement, "health", health);
     text(this.name, stats.flow_name);
     document.title = `${stats.flow_name} - bilbycast-edge`;
-    text(this.state, stats.state === "Running" ? `Running, ${health}` : stats.state);
+    text(this.state, isUnknown(stats) ? "Unknown" : stats.state === "Running" ? `Running, ${health}` : stats.state);
     text(this.why, isAlarm(health) ? reasonOf(track) : "");
     if (this.start) {
       const isOff = health === "Stopped" || stats.state === "Error";
       this.start.hidden = !isOff;
       this.stop.hidden = isOff;
     }
-    this.showTiles(track);
-    this.showIndicators(stats);
-    this.showOutputs(stats.outputs);
-    this.showDetails(stats);
     this.fetch();
   }
 
-  showTiles({ stats, lostLately }) {
+  async fetchStats() {
+    if (this.isOver || this.isAsking || document.hidden && this.stats !== null) return;
+    this.isAsking = true;
+    try {
+      this.stats = await call("GET", statsPath(this.flowId));
+      if (this.isOver || !this.track) return;
+      this.showTiles(this.stats, this.track);
+      this.showIndicators(this.stats);
+      this.showOutputs(this.stats.outputs);
+      this.showDetails(this.stats);
+    } catch {
+      // The state of the connection says so already, and the next frame asks again.
+    } finally {
+      this.isAsking = false;
+    }
+  }
+
+  showTiles(stats, { lostLately }) {
     const { input } = stats;
     const set = (title, big, small = "", isBad = false, isShown = true) => {
       const tile = this.tile[title];
@@ -214,7 +232,7 @@ class FlowPage {
       tile.element.hidden = !isShown;
     };
     const out = stats.outputs.reduce((sum, output) => sum + output.bitrate_bps, 0);
-    set("Bitrate in", bitrate(input.bitrate_bps), `${input.input_type}, ${input.state}`, stats.state === "Running" && input.bitrate_bps === 0);
+    set("Bitrate in", bitrate(input.bitrate_bps), `${input.input_type}, ${input.state}`, isMissing(stats));
     set("Bitrate out", bitrate(out), stats.outputs.length === 1 ? "1 output" : `${stats.outputs.length} outputs`);
     set("Lost", count(input.packets_lost), lostLately > 0 ? `+${brief(lostLately)} in 60 s` : `of ${brief(input.packets_received)} packets`, lostLately > 0);
     const factor = stats.mdi?.delay_factor_us;

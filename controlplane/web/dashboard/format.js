@@ -30,6 +30,10 @@ export function micros(us) {
   return size < 1_000_000 ? `${digits(us / 1000)} ms` : `${digits(us / 1_000_000)} s`;
 }
 
+export function nanos(ns) {
+  return Number.isFinite(ns) && Math.abs(ns) < 1000 ? `${digits(ns)} ns` : micros(ns / 1000);
+}
+
 export function millis(ms) {
   return Number.isFinite(ms) ? micros(ms * 1000) : "–";
 }
@@ -82,7 +86,7 @@ const UNITS = [
   ["_mbps", (value) => bitrate(value * 1e6), ""],
   ["_us", micros, ""],
   ["_ms", millis, ""],
-  ["_ns", (value) => micros(value / 1000), ""],
+  ["_ns", nanos, ""],
   ["_secs", seconds, ""],
   ["_hz", (value) => `${count(value)} Hz`, ""],
 ];

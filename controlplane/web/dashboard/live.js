@@ -1,9 +1,9 @@
 // The newest statistics of every flow, and the connection that brings them.
 //
-// They come over the WebSocket. Where none can be had they are asked for; when the node is away, both are tried until
+// They come over the WebSocket, as a summary of each flow and then as what changed in it. Where none can be had they are asked for; when the node is away, both are tried until
 // it is back. What is shown meanwhile is marked as old.
 
-import { ApiError, call, send, session, signOut, socketUrl } from "./api.js";
+import { ApiError, call, send, session, socketUrl } from "./api.js";
 
 // Seconds that a sparkline shows.
 export const SPARK = 60;
@@ -17,6 +17,18 @@ const SILENCE_MS = 4500;
 // What was missed in so long a time is fetched.
 const AWAY_MS = 2500;
 
+// A filter that has dropped something in so long a time is at work.
+const FILTERED_MS = 5000;
+
+function grownOf(values) {
+  let sum = 0;
+  for (let index = 1; index < SPARK; index += 1) {
+    const grown = values[index] - values[index - 1];
+    if (grown > 0) sum += grown;
+  }
+  return sum;
+}
+
 // A flow as this page knows it: its newest statistics and the last minute.
 export class Track {
   constructor() {
@@ -24,10 +36,18 @@ export class Track {
     this.rates = new Float64Array(SPARK).fill(NaN);
     this.losses = new Float64Array(SPARK).fill(NaN);
     this.isFilled = false;
+    this.drops = new Float64Array(SPARK).fill(NaN);
+    this.filtered = null;
+    this.filteredAt = -Infinity;
   }
 
   push(stats) {
     this.stats = stats;
+    const filtered = stats.input.packets_filtered;
+    if (this.filtered !== null && filtered > this.filtered) this.filteredAt = Date.now();
+    this.filtered = filtered;
+    this.drops.copyWithin(0, 1);
+    this.drops[SPARK - 1] = stats.outputs.reduce((sum, output) => sum + output.packets_dropped, 0);
     const isThere = stats.state === "Running" || stats.state === "Starting";
     this.rates.copyWithin(0, 1);
     this.rates[SPARK - 1] = isThere ? stats.input.bitrate_bps : NaN;
@@ -37,12 +57,17 @@ export class Track {
 
   // Packets lost in the last minute.
   get lostLately() {
-    let lost = 0;
-    for (let index = 1; index < SPARK; index += 1) {
-      const grown = this.losses[index] - this.losses[index - 1];
-      if (grown > 0) lost += grown;
-    }
-    return lost;
+    return grownOf(this.losses);
+  }
+
+  // Packets that the outputs dropped in the last minute.
+  get droppedLately() {
+    return grownOf(this.drops);
+  }
+
+  // Packets come, and the input lets none in.
+  get isFiltered() {
+    return this.stats.input.bitrate_bps === 0 && Date.now() - this.filteredAt < FILTERED_MS;
   }
 
   // Puts what the node remembers in front of what was seen here.
@@ -83,6 +108,8 @@ export function on(what, listener) {
 const tell = (what) => listeners[what].forEach((listener) => listener());
 
 let socket = null;
+// The flows as the WebSocket told them.
+let told = [];
 let isOn = false;
 let retryMs = RETRY_MIN_MS;
 let timers = [];
@@ -113,13 +140,15 @@ function every(ms, work) {
 }
 
 function connect() {
-  if (!isOn) return;
-  const mine = new WebSocket(socketUrl("/api/v1/ws/stats"));
+  if (!isOn || session.isOver) return;
+  const mine = new WebSocket(socketUrl("/api/v1/ws/overview"));
   socket = mine;
   mine.onmessage = (event) => {
     if (mine !== socket) return;
     retryMs = RETRY_MIN_MS;
-    accept(event.data, "live");
+    const began = performance.now();
+    hear(JSON.parse(event.data));
+    accept(told, "live", began);
   };
   mine.onclose = () => {
     if (mine !== socket) return;
@@ -131,10 +160,33 @@ function connect() {
   };
 }
 
-// New statistics, as text or as the API's list.
-export function accept(frame, state) {
-  const began = performance.now();
-  const flows = typeof frame === "string" ? JSON.parse(frame) : frame;
+// Takes a frame of the overview: all flows, or what changed since the one before.
+function hear(frame) {
+  if (frame.flows) {
+    told = frame.flows;
+  } else {
+    for (const [place, fields] of frame.changed) told[place] = merge(told[place], fields);
+    for (const [place, flow] of frame.whole) told[place] = flow;
+  }
+  if (live.health && live.health.data_plane !== frame.data_plane) {
+    live.health = { ...live.health, data_plane: frame.data_plane };
+    askHealth();
+    tell("state");
+  }
+}
+
+// The new value in place of the old one: an object gets the fields that differ, a list the items that are not null. What
+// others hold of the old one does not change.
+function merge(old, fresh) {
+  if (Array.isArray(fresh) && Array.isArray(old)) return old.map((item, index) => (fresh[index] === null ? item : merge(item, fresh[index])));
+  if (fresh === null || typeof fresh !== "object" || old === null || typeof old !== "object") return fresh;
+  const next = { ...old };
+  for (const [name, value] of Object.entries(fresh)) next[name] = merge(old[name], value);
+  return next;
+}
+
+// New statistics of all flows.
+export function accept(flows, state, began = performance.now()) {
   const wasAway = live.state === "lost" || (live.at > 0 && Date.now() - live.at > AWAY_MS);
   const gone = new Set(live.tracks.keys());
   const isSameOrder = live.tracks.size === flows.length;
@@ -145,6 +197,7 @@ export function accept(frame, state) {
     if (wasAway) {
       track.rates.fill(NaN);
       track.losses.fill(NaN);
+      track.drops.fill(NaN);
       track.isFilled = false;
     }
     track.push(flow);
@@ -183,8 +236,9 @@ async function ask() {
     const stats = await call("GET", "/api/v1/stats");
     if (isOn && live.state !== "live") accept(stats.flows, "polling");
   } catch (error) {
-    if (error instanceof ApiError && error.status === 401) signOut();
-    else if (isOn) setState("lost");
+    // The session is over, which the page says; a WebSocket that is open may still bring figures.
+    const isOver = error instanceof ApiError && error.status === 401;
+    if (isOn && !(isOver && live.state === "live")) setState("lost");
   } finally {
     isAsking = false;
   }
@@ -193,6 +247,10 @@ async function ask() {
 // A connection that is half open says nothing for ever.
 function watch() {
   const isSilent = Date.now() - live.at > SILENCE_MS;
+  if (session.isOver) {
+    if (isSilent) setState("lost");
+    return;
+  }
   if (socket?.readyState === WebSocket.OPEN && !isSilent) return;
   if (isSilent && socket && live.at > 0) {
     const silent = socket;

@@ -1,7 +1,7 @@
 // Which page is shown, and what stands around it.
 
 import "./alarms.js";
-import { ApiError, call, isMonitor, onSession, openToAll, restore, session, signOut } from "./api.js";
+import { ApiError, call, endsIn, isMonitor, onSession, openToAll, restore, session, signOut } from "./api.js";
 import { h, mark, replace, text } from "./dom.js";
 import { events, forget, onEvents, show as showEvents } from "./events.js";
 import { show as showFlow } from "./flow.js";
@@ -9,6 +9,7 @@ import { signInPage } from "./forms.js";
 import { seconds } from "./format.js";
 import { live, on, start, stop } from "./live.js";
 import { show as showOverview } from "./overview.js";
+import "./theme.js";
 
 const view = document.getElementById("view");
 const WORDS = { off: "", connecting: "Connecting", live: "Live", polling: "Live, by polling", lost: "No connection" };
@@ -62,7 +63,8 @@ function showLink() {
   const age = Math.round((Date.now() - live.at) / 1000);
   const isOld = live.state === "lost" && live.at > 0;
   text(link.lastChild, isOld ? `No connection, figures ${age} s old` : WORDS[state]);
-  mark(document.body, "stale", isOld);
+  // An overview may still come over the WebSocket; a flow's page asks, and gets no answer any more.
+  mark(document.body, "stale", isOld || session.isOver && document.body.dataset.page === "flow");
   text(document.getElementById("refresh"), Number.isFinite(live.refreshMs) ? `refresh ${live.refreshMs.toFixed(0)} ms` : "");
   document.getElementById("refresh").dataset.ms = live.refreshMs;
   const { health } = live;
@@ -73,7 +75,15 @@ function showLink() {
     return;
   }
   version = health.version;
-  text(facts, `Version ${health.version} · ${health.active_flows} of ${health.total_flows} flows run · data plane ${health.data_plane} · control plane up ${seconds(health.uptime_secs)}`);
+  text(facts, `Version ${health.version} · ${health.active_flows} of ${health.total_flows} flows run · data plane ${health.data_plane} · control plane up ${seconds(health.uptime_secs)}${nmosFact(health.nmos)}`);
+  facts.title = health.nmos?.reason ?? "";
+}
+
+// How NMOS stands; nothing where it is switched off, and on the monitor's page.
+function nmosFact(nmos) {
+  if (!nmos || nmos.state === "off") return "";
+  const refused = nmos.refused_total > 0 ? `, ${nmos.refused_total} refused` : "";
+  return ` · NMOS ${nmos.state}${refused}`;
 }
 
 function showWho() {
@@ -81,6 +91,17 @@ function showWho() {
   const isOpen = session.role !== null && session.token === null;
   text(who, session.role === null ? "" : isMonitor ? "monitor" : isOpen ? "" : `${session.client} (${session.role})`);
   document.getElementById("sign_out").hidden = session.token === null;
+}
+
+// Says that the session ends or has ended, while there is nobody who could prolong it.
+function showEnd() {
+  const left = endsIn();
+  const box = document.getElementById("session_end");
+  box.hidden = left === null && !session.isOver;
+  mark(box, "over", session.isOver);
+  text(box.firstChild, session.isOver
+    ? "The session has ended: figures grow old, and nothing can be changed."
+    : left === null ? "" : `The session ends in ${seconds(left / 1000)}.`);
 }
 
 function showUnseen() {
@@ -94,6 +115,10 @@ function showUnseen() {
 function enter() {
   isBeginning = false;
   showWho();
+  showEnd();
+  mark(document.body, "over", session.isOver);
+  // What is shown stays.
+  if (session.isOver) return showLink();
   if (session.role === null) {
     stop();
     forget();
@@ -138,9 +163,11 @@ document.getElementById("dialog").addEventListener("close", (event) => event.tar
 for (const link of document.querySelectorAll(".api_only")) link.hidden = isMonitor;
 window.addEventListener("hashchange", route);
 onSession(enter);
+document.getElementById("sign_in_again").addEventListener("click", signOut);
 on("state", showLink);
 on("frame", showLink);
 onEvents(showUnseen);
 setInterval(showLink, 1000);
+setInterval(showEnd, 1000);
 showLink();
 begin();

@@ -2,7 +2,7 @@
 
 import { canChange } from "./api.js";
 import { addFlow } from "./forms.js";
-import { HEALTHS, healthOf, indicator, isAlarm, legsOf, reasonOf, rttOf, skewOf, tally } from "./alarms.js";
+import { HEALTHS, healthOf, indicator, isAlarm, isUnknown, legsOf, outputsOf, reasonOf, rttOf, skewOf, tally } from "./alarms.js";
 import { h, mark, reshape, shape, text } from "./dom.js";
 import { bitrate, brief, count, micros, millis } from "./format.js";
 import { wantSpark } from "./history.js";
@@ -19,7 +19,7 @@ const COLUMNS = [
   { name: "legs", title: "2022-7", key: (track) => -legsOf(track.stats).length },
   { name: "fec", title: "FEC", key: (track) => -track.stats.input.packets_recovered_fec },
   { name: "rtt", title: "RTT", key: (track) => -(rttOf(track.stats) ?? -1) },
-  { name: "outputs", title: "Outputs", key: (track) => -track.stats.outputs.length },
+  { name: "outputs", title: "Outputs", key: (track) => (outputsOf(track).isBad ? -1e6 : 0) - track.stats.outputs.length },
 ];
 
 const FILTERS = ["Alarms", ...HEALTHS];
@@ -245,6 +245,7 @@ class Row {
     this.fec = h("span", { class: "number" });
     this.rtt = h("span", { class: "number" });
     this.outputs = h("span", { class: "number" });
+    this.trouble = h("span", { class: "under number" });
     const cell = (name, ...children) => h("span", { class: `cell ${name}`, role: "gridcell" }, children);
     this.element = h("div", {
       class: "row", role: "row", id: `row_${rowsMade += 1}`,
@@ -261,7 +262,7 @@ class Row {
     cell("legs", this.legs, this.skew),
     cell("fec", this.fec),
     cell("rtt", this.rtt),
-    cell("outputs", this.outputs));
+    cell("outputs", this.outputs, this.trouble));
   }
 
   show(track, place, high, isActive) {
@@ -278,7 +279,7 @@ class Row {
     mark(element, "flow", stats.flow_id);
     mark(element, "odd", place % 2);
     reshape(this.shape, health);
-    text(this.health, health);
+    text(this.health, isUnknown(stats) ? "Unknown" : health);
     text(this.name, stats.flow_name);
     this.name.href = `#/flow/${encodeURIComponent(stats.flow_id)}`;
     const isBad = isAlarm(health);
@@ -298,8 +299,13 @@ class Row {
     text(this.fec, input.packets_recovered_fec > 0 ? brief(input.packets_recovered_fec) : "–");
     text(this.rtt, millis(rttOf(stats) ?? NaN));
     text(this.outputs, count(stats.outputs.length));
-    const trouble = stats.outputs.filter((output) => output.packets_dropped > 0).length;
-    this.outputs.title = trouble > 0 ? `${trouble} with drops` : "";
+    const trouble = outputsOf(track);
+    text(this.trouble, trouble.words);
+    mark(this.trouble, "bad", trouble.isBad);
+    // A phone has room for these only when they are not good.
+    mark(element, "loss", lately > 0);
+    mark(element, "legs", legsOf(stats).some((leg) => leg.isOk === false));
+    mark(element, "outputs", trouble.isBad);
   }
 
   showLegs(stats) {

@@ -2,6 +2,7 @@
 
 import { h, replace, text } from "./dom.js";
 import { clock } from "./format.js";
+import { onTheme } from "./theme.js";
 
 let palette = null;
 const repainters = new Set();
@@ -12,12 +13,10 @@ export function colour(name) {
   return palette.getPropertyValue(`--${name}`).trim();
 }
 
-for (const query of ["(prefers-color-scheme: dark)", "(prefers-contrast: more)"]) {
-  matchMedia(query).addEventListener("change", () => {
-    palette = null;
-    repainters.forEach((repaint) => repaint());
-  });
-}
+onTheme(() => {
+  palette = null;
+  repainters.forEach((repaint) => repaint());
+});
 
 // What is drawn has to be drawn again when the colours change.
 export function onPalette(repaint) {
@@ -174,7 +173,7 @@ export class Plot {
     pen.clip();
     this.series.forEach((one, column) => this.drawSeries(pen, one, this.columns[column] ?? [], x, y, height));
     pen.restore();
-    if (top === 0 && this.quiet && this.times.length > 0) {
+    if (this.isQuiet(top) && this.quiet && this.times.length > 0) {
       pen.fillStyle = colour("dim");
       pen.textAlign = "center";
       pen.fillText(this.quiet, LEFT + (width - LEFT - RIGHT) / 2, (height - BOTTOM + TOP) / 2);
@@ -194,6 +193,11 @@ export class Plot {
     const values = this.columns[column] ?? [];
     if (this.point !== null || this.series[column].kind !== "bars") return values[index] ?? NaN;
     return values.reduce((sum, value, at) => sum + (this.times[at] >= this.range[0] ? value ?? 0 : 0), 0);
+  }
+
+  // Whether there is nothing to see: bars that are all 0, or lines without a value.
+  isQuiet(top) {
+    return this.series.every((one, index) => (one.kind === "bars" ? top === 0 : (this.columns[index] ?? []).every((value) => value === null)));
   }
 
   top() {

@@ -2,6 +2,7 @@
 
 mod cores;
 mod exchange;
+mod news;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -90,6 +91,8 @@ impl Engine {
 
     fn apply(&mut self, spec: FlowSpec) -> Result<FlowChange, ControlError> {
         check(&spec)?;
+        let before = self.flows.get(&spec.id).map(|placed| placed.spec.clone());
+        let mut outputs_went_on = false;
         let change = match self.flows.get(&spec.id) {
             Some(placed) if placed.spec == spec => FlowChange::Unchanged,
             Some(placed)
@@ -99,11 +102,16 @@ impl Engine {
             {
                 self.exchange_outputs(&spec)?
             }
-            Some(_) => self.restart(&spec)?,
+            Some(_) => {
+                outputs_went_on = self.restart(&spec)?;
+                FlowChange::Restarted
+            }
             None => self.start(&spec)?,
         };
         self.stopped_by_operator.remove(&spec.id);
-        self.tell(&spec.id, &change);
+        for message in news::of(before.as_ref(), &spec, &change, outputs_went_on) {
+            self.events.flow(Severity::Info, &spec.id, message);
+        }
         if let Some(placed) = self.flows.get_mut(&spec.id) {
             placed.spec = spec;
         }
@@ -125,23 +133,6 @@ impl Engine {
             self.stopped_by_operator.insert(flow_id);
         }
         Ok(())
-    }
-
-    fn tell(&self, flow_id: &str, change: &FlowChange) {
-        let info = |message| self.events.flow(Severity::Info, flow_id, message);
-        match change {
-            FlowChange::Outputs { added, removed } => {
-                for output_id in removed {
-                    info(format!("flow '{flow_id}': output '{output_id}' removed"));
-                }
-                for output_id in added {
-                    info(format!("flow '{flow_id}': output '{output_id}' added"));
-                }
-            }
-            FlowChange::Restarted => info(format!("flow '{flow_id}' restarted")),
-            FlowChange::Started => info(format!("flow '{flow_id}' started")),
-            FlowChange::Unchanged => {}
-        }
     }
 }
 

@@ -92,11 +92,39 @@ pub(super) fn event(flow_id: &str, notice: Notice<'_>, unix_us: u64) -> Event {
             leg,
             notice,
         } => srt(flow_id, output_id, leg, &notice),
+        Notice::SkewTooLarge {
+            leg,
+            skew_ns,
+            path_differential_ns,
+        } => (
+            Category::Redundancy,
+            Severity::Warning,
+            format!(
+                "flow '{flow_id}': leg {leg} is {} later than the other leg, and the path differential is {}; what it alone \
+                 brings comes too late",
+                ms(skew_ns),
+                ms(path_differential_ns)
+            ),
+            skew(leg, skew_ns, path_differential_ns),
+        ),
+        Notice::SkewFits {
+            leg,
+            skew_ns,
+            path_differential_ns,
+        } => (
+            Category::Redundancy,
+            Severity::Info,
+            format!(
+                "flow '{flow_id}': leg {leg} is {} later than the other leg, which is within the path differential again",
+                ms(skew_ns)
+            ),
+            skew(leg, skew_ns, path_differential_ns),
+        ),
         Notice::SsrcMismatch { leg } => (
             Category::Redundancy,
             Severity::Warning,
             format!(
-                "flow '{flow_id}': leg {leg} carries another source (SSRC) than the other leg; it is not mixed in"
+                "flow '{flow_id}': leg {leg} carries another source (SSRC) than the one in use; it is not mixed in"
             ),
             serde_json::json!({ "leg": leg, "error_code": "redundancy_ssrc_mismatch" }),
         ),
@@ -246,6 +274,47 @@ fn srt(
                 format!("SRT caller {remote} does not acknowledge anything and is dropped"),
             )
         }
+        SrtNotice::Untold { notices } => {
+            details["notices"] = (*notices).into();
+            (
+                Severity::Warning,
+                format!(
+                    "SRT connections come and go faster than is told: {notices} were not told in the last second"
+                ),
+            )
+        }
+        SrtNotice::TooLong {
+            packets,
+            bytes,
+            bytes_max,
+        } => {
+            details["packets"] = (*packets).into();
+            details["bytes"] = (*bytes).into();
+            details["bytes_max"] = (*bytes_max).into();
+            (
+                Severity::Critical,
+                format!(
+                    "SRT does not send packets of up to {bytes} bytes, {packets} in the last second: {bytes_max} bytes fit into \
+                     a packet (mss)"
+                ),
+            )
+        }
+        SrtNotice::KeyRefused { remote, reason } => {
+            details["remote_addr"] = remote.to_string().into();
+            (
+                Severity::Warning,
+                format!("SRT far end {remote} cannot decrypt what it is sent: {reason}"),
+            )
+        }
+        SrtNotice::KeyOverdue { remote } => {
+            details["remote_addr"] = remote.to_string().into();
+            (
+                Severity::Warning,
+                format!(
+                    "SRT far end {remote} does not confirm the new key that is due; the old one stays in use"
+                ),
+            )
+        }
         SrtNotice::TooLate { packets } => {
             details["packets"] = (*packets).into();
             (
@@ -270,6 +339,18 @@ fn bandwidth(limit: &BandwidthLimitSpec, bps: u64) -> serde_json::Value {
         "limit_mbps": limit.max_bps as f64 / 1e6,
         "action": limit.action.as_str(),
     })
+}
+
+fn skew(leg: u8, skew_ns: u64, path_differential_ns: u64) -> serde_json::Value {
+    serde_json::json!({
+        "leg": leg,
+        "skew_ms": skew_ns as f64 / 1e6,
+        "path_differential_ms": path_differential_ns as f64 / 1e6,
+    })
+}
+
+fn ms(ns: u64) -> String {
+    format!("{:.0} ms", ns as f64 / 1e6)
 }
 
 fn mbps(bps: u64) -> String {

@@ -135,13 +135,13 @@ struct Policer {
     paid_until_ns: u64,
     /// What the division left over, in bits x 10^9 mod `max_bps`, so that the rate is exact.
     remainder: u64,
+    /// How far the packets so far may be paid ahead of the newest one that passed: the burst and its own worth. Further
+    /// ahead is a clock that was set back.
+    ahead_ns_max: u64,
 }
 
 /// Burst allowance (configuration.md 7.4): what may arrive at once beyond the rate.
 const BURST_NS: u64 = 10_000_000;
-
-/// A packet of 65,535 bytes at 1 b/s is worth six days; more than that is a clock that was set back.
-const PAID_AHEAD_NS_MAX: u64 = 600_000_000_000_000;
 
 impl Policer {
     const fn new(max_bps: u64) -> Self {
@@ -149,21 +149,25 @@ impl Policer {
             max_bps: if max_bps == 0 { 1 } else { max_bps },
             paid_until_ns: 0,
             remainder: 0,
+            ahead_ns_max: 0,
         }
     }
 
     #[inline]
     fn passes(&mut self, bytes: u64, arrival_ns: u64) -> bool {
         let ahead_ns = self.paid_until_ns.saturating_sub(arrival_ns);
-        if ahead_ns > PAID_AHEAD_NS_MAX {
+        if ahead_ns > BURST_NS {
+            if ahead_ns <= self.ahead_ns_max {
+                return false;
+            }
             self.paid_until_ns = arrival_ns;
-        } else if ahead_ns > BURST_NS {
-            return false;
         }
         // At most 65,535 x 8 x 10^9 and a remainder below 10^10: far below 2^64.
         let worth = bytes * 8 * 1_000_000_000 + self.remainder;
         self.remainder = worth % self.max_bps;
-        self.paid_until_ns = self.paid_until_ns.max(arrival_ns) + worth / self.max_bps;
+        let worth_ns = worth / self.max_bps;
+        self.paid_until_ns = self.paid_until_ns.max(arrival_ns) + worth_ns;
+        self.ahead_ns_max = BURST_NS + worth_ns;
         true
     }
 }
@@ -280,9 +284,30 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_does_not_silence_a_leg() {
+        const NOW_NS: u64 = 1_900_000_000_000_000_000;
+        // By 2 s, by a tenth of a second and by six years; packets of 1 Mb/s come every 11 ms.
+        for back_ns in [2_000_000_000, 100_000_000, 200_000_000_000_000_000] {
+            let mut policer = Policer::new(1_000_000);
+            for (from_ns, packets) in [(NOW_NS, 100), (NOW_NS + 1_100_000_000 - back_ns, 500)] {
+                for index in 0..packets {
+                    let passes = policer.passes(1_328, from_ns + index * 11_000_000);
+                    assert!(passes, "set back by {back_ns} ns, packet {index}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_opens_nothing_for_good() {
         let mut policer = Policer::new(1_000_000);
-        assert!(policer.passes(1_328, 1_900_000_000_000_000_000));
-        assert!(policer.passes(1_328, 1_700_000_000_000_000_000));
-        assert!(policer.passes(1_328, 1_700_000_001_000_000_000));
+        let mut passed = 0_u64;
+        // 10 Mb/s, and half-way the clock goes back by 2 s.
+        for (from_ns, packets) in [(5_000_000_000, 1_000_u64), (4_062_400_000, 1_000)] {
+            for index in 0..packets {
+                passed += u64::from(policer.passes(1_328, from_ns + index * 1_062_400));
+            }
+        }
+        // A tenth, and a burst at either start.
+        assert!((195..=210).contains(&passed), "{passed}");
     }
 }

@@ -52,11 +52,11 @@ pub struct InputCounts {
     pub packets: u64,
     /// Their bytes, RTP headers included.
     pub bytes: u64,
-    /// Datagrams that are not RTP version 2.
+    /// Datagrams that are not RTP version 2, or are RTCP.
     pub invalid: u64,
     /// Packets that ingress filters dropped.
     pub filtered: u64,
-    /// Payload type of the newest RTP packet.
+    /// Payload type of the newest RTP packet; none when an SRT input carries raw transport stream.
     pub payload_type: Option<u8>,
     /// What the kernel says of all sockets.
     pub kernel: KernelCounts,
@@ -272,8 +272,10 @@ impl Input {
 
     /// Counts packets that are missing for good; called about every 100 ms.
     pub fn settle(&mut self) {
-        if let Source::Rtp(plain) = &mut self.source {
-            plain.sequence.settle();
+        match &mut self.source {
+            Source::Rtp(plain) => plain.sequence.settle(),
+            Source::Srt(srt) => srt.settle(),
+            Source::Off | Source::Repaired(_) | Source::Test(_) | Source::Udp(_) => {}
         }
     }
 
@@ -311,8 +313,10 @@ impl Input {
             }
             Source::Srt(srt) => {
                 let taken = srt.fill(buffers, now_ns);
-                self.counts.payload_type =
-                    newest_payload_type(buffers).or(self.counts.payload_type);
+                // Each message tells whether it is RTP, and the newest one counts.
+                if !buffers.packets.is_empty() {
+                    self.counts.payload_type = newest_payload_type(buffers);
+                }
                 taken
             }
             Source::Test(pacer) => {
@@ -393,7 +397,8 @@ fn keep_rtp(
     let memory = memory.bytes();
     let mut bytes = 0;
     packets.retain_mut(|packet| {
-        let Some(view) = memory.get(packet.range()).and_then(RtpView::parse) else {
+        let view = memory.get(packet.range()).and_then(RtpView::parse);
+        let Some(view) = view.filter(|view| !view.is_rtcp()) else {
             *invalid += 1;
             return false;
         };

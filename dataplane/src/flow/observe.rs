@@ -26,7 +26,6 @@ use super::analysis::INDICATORS;
 use super::limit::BandwidthLimit;
 use super::output::Output;
 use super::rate::RateMeter;
-use super::srt_input::SrtInput;
 use crate::net::socket;
 
 /// An endpoint that has carried nothing for this long waits again. One second more than the window of the bitrate
@@ -57,7 +56,11 @@ pub(super) struct Observer {
     lost_in_last_second: bool,
 }
 
-#[derive(Debug)]
+/// What is remembered of outputs, so that they can go on in another flow.
+#[derive(Clone, Debug, Default)]
+pub struct WatchedOutputs(Vec<ObservedOutput>);
+
+#[derive(Clone, Debug)]
 struct ObservedOutput {
     id: String,
     rate: RateMeter,
@@ -72,12 +75,21 @@ pub enum Observed<'a> {
     InputSrt(&'a [SrtRecord; LEGS_MAX]),
     /// Newest values of the legs of the SRT output at this place in the flow's list.
     OutputSrt(usize, &'a [SrtRecord; LEGS_MAX]),
-    /// Newest values of the legs of an input that is repaired.
+    /// Newest values of the legs of an input that is repaired, or of two SRT legs.
     Legs(&'a [LegRecord; LEGS_MAX]),
     /// Newest values of the output at this place in the flow's list.
     Output(usize, OutputRecord),
     /// Something began or ended that people should hear of.
     Notice(Notice<'a>),
+}
+
+impl WatchedOutputs {
+    /// Those whose id `is_wanted`.
+    #[must_use]
+    pub fn retain(mut self, is_wanted: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|observed| is_wanted(&observed.id));
+        self
+    }
 }
 
 impl Observer {
@@ -104,6 +116,16 @@ impl Observer {
     pub(super) fn remember(&mut self, output: &Output) {
         self.dropped_by_removed += output.counts().dropped;
         self.outputs.retain(|observed| observed.id != output.id());
+    }
+
+    /// What is remembered of the outputs, when the flow ends.
+    pub(super) fn into_watched(self) -> WatchedOutputs {
+        WatchedOutputs(self.outputs)
+    }
+
+    /// Goes on with what another flow remembered of outputs.
+    pub(super) fn resume(&mut self, watched: WatchedOutputs) {
+        self.outputs = watched.0;
     }
 
     /// Takes note of an output; returns its bitrate.
@@ -207,6 +229,7 @@ impl Flow {
         if second_is_over {
             self.analysis.second(lost);
             self.input.second();
+            self.outputs.iter_mut().for_each(Output::reach);
         }
         let health = self.health(now_ns, unix_us * 1_000);
         let mut record = FlowRecord {
@@ -300,6 +323,12 @@ impl Flow {
                 }));
             });
             tell(Observed::InputSrt(&records));
+            if srt.merger().is_some() {
+                let legs = self.observer.legs.observe_srt(srt, now_ns, |notice| {
+                    tell(Observed::Notice(notice));
+                });
+                tell(Observed::Legs(&legs));
+            }
             if srt.is_failover() && !std::mem::replace(&mut self.observer.failover_told, true) {
                 tell(Observed::Notice(Notice::Failover));
             }
@@ -350,7 +379,6 @@ impl Flow {
             || self.observer.lost_in_last_second
             || self.limit.as_ref().is_some_and(BandwidthLimit::is_exceeded)
             || self.observer.legs.is_missing_one()
-            || self.input.as_srt().is_some_and(SrtInput::is_missing_one)
         {
             Health::Warning
         } else {

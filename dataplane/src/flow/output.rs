@@ -10,7 +10,7 @@ pub use fec::OutputFec;
 pub use srt::SrtOutput;
 
 use super::PassBuffers;
-use crate::net::send::{Segmentation, Sent};
+use crate::net::send::{Outgoing, Segmentation, Sent};
 use crate::net::socket::SendSocket;
 use crate::srt::leg::SrtLeg;
 
@@ -60,6 +60,19 @@ impl Sender {
             socket,
             segmentation: Segmentation::FULL,
         }
+    }
+
+    /// Sends so many datagrams.
+    fn flush(&mut self, outgoing: Outgoing<'_, '_>, datagrams: u64) -> Sent {
+        if let Some(error) = self.socket.unreached() {
+            return Sent {
+                dropped: datagrams,
+                errors: 1,
+                error: Some(error),
+                ..Sent::default()
+            };
+        }
+        outgoing.flush(&self.socket, &mut self.segmentation)
     }
 }
 
@@ -258,9 +271,17 @@ impl Output {
         }
     }
 
-    /// Forgets what was counted: it goes on in a flow that starts.
-    pub fn count_anew(&mut self) {
-        self.counts = OutputCounts::default();
+    /// Looks for a way to its destinations where there has been none; a failure is counted. To be called about once a
+    /// second.
+    pub(super) fn reach(&mut self) {
+        if let Sink::On { legs, .. } = &mut self.sink {
+            for sender in legs.iter_mut().flat_map(SendLeg::senders_mut) {
+                if let Err(error) = sender.socket.reach() {
+                    self.counts.errors += 1;
+                    self.counts.error = Some(error);
+                }
+            }
+        }
     }
 
     /// Makes room in the socket for that rate.
@@ -354,17 +375,13 @@ impl Output {
         let head_of = |index: usize| heads.get(index).map_or(&[][..], |head| &head[..head_bytes]);
         let mut sent = Sent::default();
         for (index, leg) in legs.iter_mut().enumerate() {
-            let Sender {
-                socket,
-                segmentation,
-            } = &mut leg.media;
             let mut outgoing = buffers.send.start();
             let mut refused = 0;
             for (index, packet) in packets.iter().enumerate() {
                 let body = &bytes[packet.range()][replaced_bytes..];
-                refused += u64::from(!outgoing.push(*segmentation, head_of(index), body));
+                refused += u64::from(!outgoing.push(leg.media.segmentation, head_of(index), body));
             }
-            let mut taken = outgoing.flush(socket, segmentation);
+            let mut taken = leg.media.flush(outgoing, packets.len() as u64 - refused);
             taken.dropped += refused;
             sent = if index == 0 {
                 taken

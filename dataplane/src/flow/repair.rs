@@ -49,7 +49,7 @@ pub struct LegCounts {
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Datagrams that are not RTP version 2.
+    /// Datagrams that are not RTP version 2, or are RTCP.
     pub invalid: u64,
     /// What the kernel says, FEC sockets included.
     pub kernel: KernelCounts,
@@ -329,7 +329,7 @@ impl Leg {
         let memory = buffers.memory.bytes();
         for packet in &buffers.packets {
             let bytes = memory.get(packet.range()).unwrap_or_default();
-            let Some(view) = RtpView::parse(bytes) else {
+            let Some(view) = RtpView::parse(bytes).filter(|view| !view.is_rtcp()) else {
                 self.counts.invalid += 1;
                 continue;
             };
@@ -347,7 +347,9 @@ impl Leg {
                 all.used_packets += 1;
                 all.used_bytes += u64::from(packet.bytes);
             }
-            if let Some(fec) = &mut self.fec {
+            // FEC protects the source in use; what is not of it would make the decoder forget that one.
+            let is_protected = !matches!(outcome, Outcome::Foreign | Outcome::Invalid);
+            if let Some(fec) = self.fec.as_mut().filter(|_| is_protected) {
                 fec.is_flushed = false;
                 let (index, arrival_ns) = (self.index, packet.arrival_ns);
                 fec.decoder.push_media(bytes, &mut |recovered| {

@@ -23,17 +23,36 @@ pub struct SrtInput {
     failover: Failover,
     packets: u64,
     bytes: u64,
+    /// Of two legs.
+    counts: [SrtLegCounts; 2],
     /// CLOCK_MONOTONIC of the newest pass in which a leg brought a message.
     newest_ns: [Option<u64>; 2],
+}
+
+/// What one of two legs has brought.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct SrtLegCounts {
+    /// Messages.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Messages of raw transport stream that were forwarded.
+    pub forwarded: u64,
 }
 
 /// Which leg is forwarded while they carry raw transport stream.
 #[derive(Clone, Copy, Debug, Default)]
 struct Failover {
-    active: usize,
+    /// The leg that is forwarded; the first that brings anything is the first one.
+    active: Option<usize>,
     switches: u64,
-    /// Raw transport stream has come on two legs.
+    /// Raw transport stream has come, although there are two legs.
     is_needed: bool,
+    /// The newest message was raw transport stream.
+    is_raw: bool,
+    /// Packets that SRT gave up on the leg that was forwarded.
+    lost: u64,
+    skipped_before: [u64; 2],
 }
 
 /// A leg that brings nothing for this long gives way to the other one.
@@ -63,6 +82,7 @@ impl SrtInput {
             failover: Failover::default(),
             packets: 0,
             bytes: 0,
+            counts: [SrtLegCounts::default(); 2],
             newest_ns: [None; 2],
         }
     }
@@ -109,25 +129,47 @@ impl SrtInput {
         merged + self.failover.switches
     }
 
-    /// Packets that are missing behind the input: given up by SRT on one leg, or missing on both.
+    /// Packets that are missing behind the input: given up by SRT on the leg that is forwarded, or missing on both.
     #[must_use]
     pub fn lost(&self) -> u64 {
         match self.merger() {
-            Some(merger) => merger.stats().lost,
+            Some(merger) => merger.stats().lost + self.failover.lost,
             None => self.legs.iter().map(SrtLeg::skipped).sum(),
         }
     }
 
-    /// Whether one of two legs has no connection.
+    /// What two legs have brought.
     #[must_use]
-    pub fn is_missing_one(&self) -> bool {
-        self.legs.len() > 1 && self.legs.iter().any(|leg| !leg.is_connected())
+    pub const fn counts(&self) -> &[SrtLegCounts; 2] {
+        &self.counts
     }
 
     /// Whether two legs carry raw transport stream, which cannot be merged.
     #[must_use]
     pub const fn is_failover(&self) -> bool {
         self.failover.is_needed
+    }
+
+    /// Counts what is missing for good; called about every 100 ms.
+    pub(super) fn settle(&mut self) {
+        let Failover {
+            active,
+            is_raw,
+            lost,
+            skipped_before,
+            ..
+        } = &mut self.failover;
+        if self.merger.is_none() {
+            return;
+        }
+        for ((place, leg), before) in self.legs.iter().enumerate().zip(skipped_before) {
+            let skipped = leg.skipped();
+            let newly = skipped.saturating_sub(std::mem::replace(before, skipped));
+            // With RTP the merge counts.
+            if *is_raw && *active == Some(place) {
+                *lost += newly;
+            }
+        }
     }
 
     /// CLOCK_MONOTONIC of the newest pass in which a leg brought a message.
@@ -208,6 +250,7 @@ impl SrtInput {
             failover,
             packets,
             bytes: all_bytes,
+            counts,
             newest_ns,
         } = self
         else {
@@ -217,11 +260,15 @@ impl SrtInput {
         let mut start = 0;
         for (index, leg) in LegIndex::ALL.into_iter().zip(legs) {
             let place = index.index();
+            let mut count = counts[place];
             while let Some((bytes, arrival_ns)) = leg.deliver(at, &mut staging[..MESSAGE_BYTES_MAX])
             {
                 let message = &staging[..bytes];
                 newest_ns[place] = Some(now_ns);
-                if is_rtp(message) {
+                count.packets += 1;
+                count.bytes += bytes as u64;
+                failover.is_raw = !is_rtp(message);
+                if !failover.is_raw {
                     if merger.push(index, Origin::Received, arrival_ns, message) == Outcome::Used {
                         *packets += 1;
                         *all_bytes += bytes as u64;
@@ -233,12 +280,13 @@ impl SrtInput {
                     newest_ns[leg]
                         .is_none_or(|newest_ns: u64| now_ns.saturating_sub(newest_ns) >= SILENT_NS)
                 };
-                if failover.active != place && is_silent(failover.active) {
-                    failover.active = place;
+                let active = *failover.active.get_or_insert(place);
+                if active != place && is_silent(active) {
+                    failover.active = Some(place);
                     failover.switches += 1;
                 }
                 let end = start + bytes;
-                if failover.active == place
+                if failover.active == Some(place)
                     && let Some(room) = received.get_mut(start..end)
                     && buffers.packets.len() < PACKETS_MAX
                 {
@@ -246,9 +294,11 @@ impl SrtInput {
                     buffers.packets.push(packet(message, start, arrival_ns));
                     *packets += 1;
                     *all_bytes += bytes as u64;
+                    count.forwarded += 1;
                     start = end;
                 }
             }
+            counts[place] = count;
         }
         let now_ns = at.realtime_ns(at.now);
         while let Some(room) = received.get_mut(start..start + MESSAGE_BYTES_MAX)

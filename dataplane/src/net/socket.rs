@@ -66,11 +66,20 @@ pub struct ReceiveSocket {
     group_interface: u32,
 }
 
-/// A connected socket to send to.
+/// A socket to send from, connected to where it sends as soon as there is a way.
 #[derive(Debug)]
 pub struct SendSocket {
     socket: Socket,
     buffer_bytes: usize,
+    unreached: Option<Unreached>,
+}
+
+/// A destination that there is no way to.
+#[derive(Clone, Copy, Debug)]
+struct Unreached {
+    dest_addr: SocketAddr,
+    /// The kernel's number of the reason.
+    error: i32,
 }
 
 /// Timestamps, drop counts and coalescing: each makes things better, none is needed to run.
@@ -146,7 +155,8 @@ impl ReceiveSocket {
 }
 
 impl SendSocket {
-    /// Opens a socket that sends where `spec` says.
+    /// Opens a socket that sends where `spec` says. That there is no way to it, as before a network is up, is no error:
+    /// [`reach`](Self::reach) tries again.
     ///
     /// # Errors
     ///
@@ -162,18 +172,52 @@ impl SendSocket {
             set_egress(&socket, spec, index)?;
             dest_addr = interface::scoped(dest_addr, index.unwrap_or(0));
         }
-        // Connected, the kernel looks up the route once and not for every packet.
-        socket.connect(&dest_addr.into()).map_err(field_error(
-            "dest_addr",
-            spec.dest_addr,
-            "reach the destination",
-        ))?;
         let mut send = Self {
             socket,
             buffer_bytes: 0,
+            unreached: None,
         };
+        send.connect(dest_addr)
+            .map_err(field_error("dest_addr", spec.dest_addr, "send there"))?;
         send.grow_buffer(SEND_BUFFER_BYTES_MIN);
         Ok(send)
+    }
+
+    /// Looks for a way to the destination, when there has been none. A look at the routes, which waits for nothing.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's number of the reason why there still is none.
+    pub fn reach(&mut self) -> Result<(), i32> {
+        if let Some(Unreached { dest_addr, error }) = self.unreached {
+            self.connect(dest_addr)
+                .map_err(|source| source.raw_os_error().unwrap_or(error))?;
+        }
+        self.unreached
+            .map_or(Ok(()), |unreached| Err(unreached.error))
+    }
+
+    /// The kernel's number of the reason why nothing can be sent; `None` when there is a way.
+    #[must_use]
+    pub fn unreached(&self) -> Option<i32> {
+        self.unreached.map(|unreached| unreached.error)
+    }
+
+    /// Connected, the kernel looks up the route once and not for every packet.
+    fn connect(&mut self, dest_addr: SocketAddr) -> io::Result<()> {
+        self.unreached = None;
+        let Err(source) = self.socket.connect(&dest_addr.into()) else {
+            return Ok(());
+        };
+        let no_way = source
+            .raw_os_error()
+            .filter(|error| NO_WAY.contains(error))
+            .ok_or(source)?;
+        self.unreached = Some(Unreached {
+            dest_addr,
+            error: no_way,
+        });
+        Ok(())
     }
 
     /// Makes the send buffer at least this large, when the system allows it; never smaller.
@@ -188,6 +232,9 @@ impl SendSocket {
         }
     }
 }
+
+/// What the kernel answers while there is no route, or while its interface is down.
+const NO_WAY: [i32; 3] = [libc::ENETUNREACH, libc::EHOSTUNREACH, libc::ENETDOWN];
 
 impl AsFd for ReceiveSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {

@@ -1,6 +1,6 @@
 //! Listeners: many callers on one port, each with its own connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use bilbycast_srt::Micros;
@@ -8,10 +8,11 @@ use bilbycast_srt::handshake::{Action, Listener, RejectReason, Request, Settings
 use bilbycast_srt::wire::{Packet, SocketId, destination_of};
 
 use super::dialler::reason;
-use super::leg::{Random, SrtNotice};
+use super::leg::Lent;
+use super::notice::SrtNotice;
 use super::peer::Peer;
+use super::random::Random;
 use super::settings::LegSettingsError;
-use super::totals::Totals;
 
 /// An end that waits for callers.
 #[derive(Debug)]
@@ -24,10 +25,10 @@ pub(super) struct Answerer {
     sends: bool,
     /// Answers to handshakes that wait to be sent.
     replies: Vec<(SocketAddr, Vec<u8>)>,
+    /// Callers that wait for a key to be derived, and since when.
+    requests: VecDeque<(Micros, Box<Request>)>,
     /// Where sending goes on when there was no room for all.
     next: Option<SocketId>,
-    /// Refusals that were told in this second, and when it began.
-    told: (u32, Micros),
 }
 
 /// Callers that one output serves.
@@ -39,8 +40,11 @@ const REPLIES_MAX: usize = 256;
 /// An input takes a new caller in place of one that was silent for this long: the same encoder after a restart, as a rule.
 const SILENT: Micros = Micros::from_secs(3);
 
-/// Refusals that are told in a second; the others are counted.
-const REFUSALS_TOLD: u32 = 3;
+/// Callers that wait for a key at the same time. They ask again, so that those who find no room are late and not lost.
+const REQUESTS_MAX: usize = 128;
+
+/// A caller that has waited for this long has given up.
+const REQUEST_AGE_MAX: Micros = Micros::from_secs(3);
 
 impl Answerer {
     pub(super) fn new(
@@ -59,8 +63,8 @@ impl Answerer {
             peers_max: if sends { CALLERS_MAX } else { 1 },
             sends,
             replies: Vec::new(),
+            requests: VecDeque::new(),
             next: None,
-            told: (0, now),
         })
     }
 
@@ -74,7 +78,9 @@ impl Answerer {
 
     /// Whether it has to be looked at soon.
     pub(super) fn is_pending(&self, now: Micros) -> bool {
-        !self.replies.is_empty() || self.peers.values().any(|peer| peer.is_pending(now))
+        !self.replies.is_empty()
+            || !self.requests.is_empty()
+            || self.peers.values().any(|peer| peer.is_pending(now))
     }
 
     pub(super) fn handle(
@@ -82,9 +88,7 @@ impl Answerer {
         now: Micros,
         from: SocketAddr,
         datagram: &mut [u8],
-        random: &mut Random,
-        totals: &mut Totals,
-        tell: &mut impl FnMut(SrtNotice),
+        lent: &mut Lent<'_>,
     ) {
         if let Some(peer) = destination_of(datagram).and_then(|socket| self.peers.get_mut(&socket))
         {
@@ -105,83 +109,134 @@ impl Answerer {
             Action::Ignore => 0,
             Action::Reply(bytes) => bytes,
             Action::Accept(request) => {
-                self.answer(now, from, *request, &mut buffer, random, totals, tell)
+                let needs_key = request.is_encrypted() && self.settings.passphrase.is_some();
+                if needs_key && self.has_room(now, lent) {
+                    self.wait_for_key(now, request);
+                    return;
+                }
+                self.answer(now, *request, &mut buffer, lent)
             }
         };
-        if let Some(reply) = buffer.get(..reply).filter(|reply| !reply.is_empty()) {
-            self.replies.push((from, reply.to_vec()));
+        self.reply(from, buffer.get(..reply));
+    }
+
+    fn reply(&mut self, to: SocketAddr, bytes: Option<&[u8]>) {
+        if let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) {
+            self.replies.push((to, bytes.to_vec()));
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what the caller of its only caller has"
-    )]
+    fn wait_for_key(&mut self, now: Micros, request: Box<Request>) {
+        let who = |request: &Request| (request.from(), request.socket(), request.sequence());
+        let is_known = |(_, other): &(Micros, Box<Request>)| who(other) == who(&request);
+        if self.requests.len() < REQUESTS_MAX && !self.requests.iter().any(is_known) {
+            self.requests.push_back((now, request));
+        }
+    }
+
+    /// Answers callers that wait for a key, as many as may have one.
+    fn answer_waiting(&mut self, now: Micros, lent: &mut Lent<'_>) {
+        while let Some((since, _)) = self.requests.front() {
+            if now.since(*since) < REQUEST_AGE_MAX
+                && (self.replies.len() >= REPLIES_MAX || !lent.may_derive(now))
+            {
+                return;
+            }
+            let Some((since, request)) = self.requests.pop_front() else {
+                return;
+            };
+            if now.since(since) < REQUEST_AGE_MAX {
+                let from = request.from();
+                let mut buffer = [0; bilbycast_srt::handshake::HANDSHAKE_PACKET_BYTES_MAX];
+                let reply = self.answer(now, *request, &mut buffer, lent);
+                self.reply(from, buffer.get(..reply));
+            }
+        }
+    }
+
+    /// Accepts or refuses a caller. Returns how many bytes of `buffer` to send to it.
     fn answer(
         &mut self,
         now: Micros,
-        from: SocketAddr,
         request: Request,
         buffer: &mut [u8],
-        random: &mut Random,
-        totals: &mut Totals,
-        tell: &mut impl FnMut(SrtNotice),
+        lent: &mut Lent<'_>,
     ) -> usize {
-        if !self.make_room(now, totals, tell) {
-            totals.rejected += 1;
-            self.tell_refusal(now, from, RejectReason::OVERLOAD, tell);
-            return self
-                .listener
-                .reject(now, request, RejectReason::OVERLOAD, buffer);
+        let from = request.from();
+        if !self.has_room(now, lent) {
+            lent.totals.rejected += 1;
+            let (code, reason) = if self.sends {
+                let code = RejectReason::OVERLOAD;
+                let reason = format!("{CALLERS_MAX} callers are there already ({})", code.code());
+                (code, reason)
+            } else {
+                (RejectReason::CONFLICT, RejectReason::CONFLICT.to_string())
+            };
+            lent.tell_refusal(now, from, reason);
+            return self.listener.reject(now, request, code, buffer);
         }
-        let socket = self.free_socket(random);
+        let socket = self.free_socket(lent.random);
         match self
             .listener
             .accept(now, request, &self.settings, socket, buffer)
         {
             Ok(accepted) => {
-                totals.connects += 1;
-                tell(SrtNotice::Connected {
-                    remote: from,
-                    stream_id: accepted.negotiated.stream_id.clone(),
-                });
+                self.make_room(now, lent);
+                lent.totals.connects += 1;
+                let stream_id = accepted.negotiated.stream_id.clone();
+                lent.notices.tell(
+                    now,
+                    SrtNotice::Connected {
+                        remote: from,
+                        stream_id,
+                    },
+                );
                 let peer = Peer::new(*accepted.negotiated, &self.settings, from, now);
                 self.peers.insert(socket, peer);
                 accepted.reply
             }
             Err(refused) => {
-                totals.rejected += 1;
-                self.tell_refusal(now, from, refused.reason, tell);
+                lent.totals.rejected += 1;
+                let detail = refused
+                    .stream_id
+                    .map_or_else(String::new, |mismatch| format!(": {mismatch}"));
+                lent.tell_refusal(now, from, format!("{}{detail}", refused.reason));
                 refused.reply
             }
         }
     }
 
     /// Whether there is room for one more caller; an input gives up one that is silent for it.
-    fn make_room(
-        &mut self,
-        now: Micros,
-        totals: &mut Totals,
-        tell: &mut impl FnMut(SrtNotice),
-    ) -> bool {
+    fn has_room(&mut self, now: Micros, lent: &mut Lent<'_>) -> bool {
         if self.peers.len() < self.peers_max {
             return true;
         }
-        if self.sends {
-            return false;
+        self.end_over(now, lent);
+        let is_silent = |peer: &Peer| now.since(peer.heard) >= SILENT;
+        self.peers.len() < self.peers_max || !self.sends && self.peers.values().any(is_silent)
+    }
+
+    /// Makes room for a caller that was accepted: only one that fits takes the place of another.
+    fn make_room(&mut self, now: Micros, lent: &mut Lent<'_>) {
+        if self.peers.len() < self.peers_max {
+            return;
         }
         let silent = self
             .peers
             .extract_if(.., |_, peer| now.since(peer.heard) >= SILENT);
         for (_, peer) in silent {
             self.listener.forget(peer.address, peer.far);
-            totals.add(&peer.connection.stats(now));
-            tell(SrtNotice::Lost {
-                remote: peer.address,
-                reason: "silent while another caller came",
-            });
+            lent.end(now, peer, "silent while another caller came");
         }
-        self.peers.len() < self.peers_max
+    }
+
+    /// Parts with connections that are over: they take no place that a caller could have.
+    fn end_over(&mut self, now: Micros, lent: &mut Lent<'_>) {
+        for (_, peer) in self.peers.extract_if(.., |_, peer| peer.is_over()) {
+            self.listener.forget(peer.address, peer.far);
+            let reason = reason(peer.connection.state());
+            lent.end(now, peer, reason);
+        }
     }
 
     fn free_socket(&self, random: &mut Random) -> SocketId {
@@ -194,36 +249,20 @@ impl Answerer {
     }
 
     /// Does what is due; what began or ended is told.
-    pub(super) fn tick(
-        &mut self,
-        now: Micros,
-        totals: &mut Totals,
-        tell: &mut impl FnMut(SrtNotice),
-    ) {
+    pub(super) fn tick(&mut self, now: Micros, lent: &mut Lent<'_>) {
+        self.answer_waiting(now, lent);
         let sends = self.sends;
         for peer in self.peers.values_mut() {
             if !peer.tick(now) {
                 continue;
             }
             if sends && peer.is_stale(now) {
-                tell(SrtNotice::Stale {
-                    remote: peer.address,
-                });
-                peer.connection.close(now);
+                let remote = peer.address;
+                lent.notices.tell(now, SrtNotice::Stale { remote });
+                peer.close(now);
             }
         }
-        let ended = self.peers.extract_if(.., |_, peer| {
-            // What has arrived is still delivered.
-            peer.is_over() && peer.connection.next_delivery().is_none()
-        });
-        for (_, peer) in ended {
-            self.listener.forget(peer.address, peer.far);
-            totals.add(&peer.connection.stats(now));
-            tell(SrtNotice::Lost {
-                remote: peer.address,
-                reason: reason(peer.connection.state()),
-            });
-        }
+        self.end_over(now, lent);
     }
 
     /// The next datagram to send, in `out`, and where to.
@@ -242,25 +281,5 @@ impl Answerer {
         }
         self.next = None;
         None
-    }
-
-    fn tell_refusal(
-        &mut self,
-        now: Micros,
-        remote: SocketAddr,
-        reason: RejectReason,
-        tell: &mut impl FnMut(SrtNotice),
-    ) {
-        let (told, since) = &mut self.told;
-        if now.since(*since) >= Micros::from_secs(1) {
-            (*told, *since) = (0, now);
-        }
-        *told += 1;
-        if *told <= REFUSALS_TOLD {
-            tell(SrtNotice::Refused {
-                remote,
-                reason: reason.to_string(),
-            });
-        }
     }
 }

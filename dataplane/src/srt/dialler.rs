@@ -1,14 +1,16 @@
 //! Callers and rendezvous: dialling, and dialling again.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bilbycast_srt::handshake::{Caller, Outcome, Rendezvous, Settings};
-use bilbycast_srt::wire::{Packet, SeqNumber, SocketId};
+use bilbycast_srt::wire::{Control, ControlPacket, Packet, SeqNumber, SocketId};
 use bilbycast_srt::{CloseReason, Micros, State};
 
-use super::leg::{Random, SrtNotice};
+use super::leg::Lent;
+use super::notice::SrtNotice;
 use super::peer::Peer;
-use super::totals::Totals;
+use super::random::Random;
 
 /// An end that dials one far end for ever.
 #[derive(Debug)]
@@ -19,12 +21,20 @@ pub(super) struct Dialler {
     phase: Phase,
     /// Attempts in a row that failed.
     failures: u32,
-    /// Datagrams that came while a rendezvous was being concluded: one of the connection may be what concludes it.
+    /// Attempts in a row that led to nothing that lasted.
+    fruitless: u32,
+    /// Handshake packets that wait until a key may be derived, and when they came.
+    held: VecDeque<(Micros, Vec<u8>)>,
+    /// Datagrams of the connection that came before its handshake was concluded: one of them may be what concludes it.
     early: Vec<Vec<u8>>,
 }
 
-/// Datagrams that are kept until a rendezvous is concluded; the far end sends again what is too much.
+/// Datagrams that are kept until a handshake is concluded; the far end sends again what is too much.
 const EARLY_MAX: usize = 64;
+const HELD_MAX: usize = 8;
+
+/// A connection that ends earlier is no better than none: a far end that accepts and closes is dialled ever less often.
+const LASTING: Micros = Micros::from_secs(10);
 
 #[derive(Debug)]
 enum Phase {
@@ -60,6 +70,8 @@ impl Dialler {
                 until: Micros::ZERO,
             },
             failures: 0,
+            fruitless: 0,
+            held: VecDeque::new(),
             early: Vec::new(),
         }
     }
@@ -102,17 +114,19 @@ impl Dialler {
         }
         match &mut self.phase {
             Phase::Waiting { .. } => {}
-            Phase::Calling(caller) => {
-                if let Ok(packet) = Packet::parse(datagram) {
-                    caller.handle(now, &packet);
-                }
-            }
-            Phase::Meeting(meeting) => {
-                if let Ok(packet) = Packet::parse(datagram) {
-                    meeting.handle(now, &packet);
-                }
-                if self.early.len() < EARLY_MAX {
-                    self.early.push(datagram.to_vec());
+            Phase::Calling(_) | Phase::Meeting(_) => {
+                let Ok(packet) = Packet::parse(datagram) else {
+                    return;
+                };
+                if !is_handshake(&packet) {
+                    self.shake(now, &packet);
+                    if self.early.len() < EARLY_MAX {
+                        self.early.push(datagram.to_vec());
+                    }
+                } else if self.settings.passphrase.is_none() {
+                    self.shake(now, &packet);
+                } else if self.held.len() < HELD_MAX {
+                    self.held.push_back((now, datagram.to_vec()));
                 }
             }
             Phase::Connected { peer, meeting } => {
@@ -124,23 +138,38 @@ impl Dialler {
         }
     }
 
+    /// Gives a packet to the handshake that is under way.
+    fn shake(&mut self, now: Micros, packet: &Packet<'_>) {
+        match &mut self.phase {
+            Phase::Calling(caller) => caller.handle(now, packet),
+            Phase::Meeting(meeting) => meeting.handle(now, packet),
+            Phase::Waiting { .. } | Phase::Connected { .. } => {}
+        }
+    }
+
+    /// Goes on with a handshake that waits for a key.
+    fn shake_held(&mut self, now: Micros, lent: &mut Lent<'_>) {
+        while !self.held.is_empty() && lent.may_derive(now) {
+            if let Some((came, datagram)) = self.held.pop_front()
+                && let Ok(packet) = Packet::parse(&datagram)
+            {
+                self.shake(came, &packet);
+            }
+        }
+    }
+
     /// Does what is due; what began or ended is told.
-    pub(super) fn tick(
-        &mut self,
-        now: Micros,
-        random: &mut Random,
-        totals: &mut Totals,
-        tell: &mut impl FnMut(SrtNotice),
-    ) {
+    pub(super) fn tick(&mut self, now: Micros, lent: &mut Lent<'_>) {
+        self.shake_held(now, lent);
         match &mut self.phase {
             Phase::Waiting { until } => {
                 if now >= *until {
-                    self.dial(now, random);
+                    self.dial(now, lent.random);
                 }
             }
             Phase::Calling(caller) => {
                 if let Some(outcome) = caller.poll_outcome() {
-                    self.conclude(now, outcome, None, totals, tell);
+                    self.conclude(now, outcome, None, lent);
                 }
             }
             Phase::Meeting(meeting) => {
@@ -150,21 +179,32 @@ impl Dialler {
                         Phase::Meeting(meeting) => Some(meeting),
                         _ => None,
                     };
-                    self.conclude(now, outcome, meeting, totals, tell);
+                    self.conclude(now, outcome, meeting, lent);
                 }
             }
             Phase::Connected { peer, .. } => {
                 peer.tick(now);
                 if peer.is_over() {
-                    totals.add(&peer.connection.stats(now));
-                    tell(SrtNotice::Lost {
-                        remote: self.remote,
-                        reason: reason(peer.connection.state()),
-                    });
-                    self.pause(now);
+                    self.end(now, lent);
                 }
             }
         }
+    }
+
+    /// Parts with a connection that is over, and dials again soon.
+    fn end(&mut self, now: Micros, lent: &mut Lent<'_>) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Waiting { until: now });
+        if let Phase::Connected { peer, .. } = phase {
+            let has_lasted = now.since(peer.since) >= LASTING;
+            self.fruitless = if has_lasted {
+                0
+            } else {
+                self.fruitless.saturating_add(1)
+            };
+            let reason = reason(peer.connection.state());
+            lent.end(now, *peer, reason);
+        }
+        self.pause(now);
     }
 
     /// The next datagram to send to the far end, in `out`.
@@ -182,6 +222,7 @@ impl Dialler {
 
     fn dial(&mut self, now: Micros, random: &mut Random) {
         self.early.clear();
+        self.held.clear();
         let socket = SocketId(random.not_zero());
         let sequence = SeqNumber::new(random.next());
         let settings = self.settings.clone();
@@ -204,17 +245,15 @@ impl Dialler {
         now: Micros,
         outcome: Outcome,
         meeting: Option<Box<Rendezvous>>,
-        totals: &mut Totals,
-        tell: &mut impl FnMut(SrtNotice),
+        lent: &mut Lent<'_>,
     ) {
         let why = match outcome {
             Outcome::Connected(negotiated) => {
                 self.failures = 0;
-                totals.connects += 1;
-                tell(SrtNotice::Connected {
-                    remote: self.remote,
-                    stream_id: negotiated.stream_id.clone(),
-                });
+                lent.totals.connects += 1;
+                let (remote, stream_id) = (self.remote, negotiated.stream_id.clone());
+                lent.notices
+                    .tell(now, SrtNotice::Connected { remote, stream_id });
                 let mut peer = Peer::new(*negotiated, &self.settings, self.remote, now);
                 for mut datagram in self.early.drain(..) {
                     peer.handle(now, &mut datagram);
@@ -226,28 +265,40 @@ impl Dialler {
                 return;
             }
             Outcome::Rejected(rejection) => {
-                totals.rejected += 1;
+                lent.totals.rejected += 1;
                 rejection.to_string()
             }
             Outcome::TimedOut => "no answer".to_owned(),
         };
         self.failures = self.failures.saturating_add(1);
+        self.fruitless = self.fruitless.saturating_add(1);
         // The first failure of a row, and when it is taken for lasting: the rest is the same again.
         if self.failures == 1 || self.failures == FAILURES_TOLD {
-            tell(SrtNotice::ConnectFailed {
+            let notice = SrtNotice::ConnectFailed {
                 remote: self.remote,
                 reason: why,
                 failures: self.failures,
-            });
+            };
+            lent.notices.tell(now, notice);
         }
         self.pause(now);
     }
 
     fn pause(&mut self, now: Micros) {
-        let doublings = self.failures.saturating_sub(1).min(6);
+        let doublings = self.fruitless.saturating_sub(1).min(6);
         let pause = Micros(PAUSE_MIN.0 << doublings).min(PAUSE_MAX);
         self.phase = Phase::Waiting { until: now + pause };
     }
+}
+
+const fn is_handshake(packet: &Packet<'_>) -> bool {
+    matches!(
+        packet,
+        Packet::Control(ControlPacket {
+            control: Control::Handshake(_),
+            ..
+        })
+    )
 }
 
 /// Why a connection ended, for people.

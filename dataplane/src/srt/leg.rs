@@ -8,8 +8,13 @@ use bilbycast_srt::{Micros, State, Stats};
 
 use super::Instant;
 use super::answerer::Answerer;
+use super::derivations::Derivations;
 use super::dialler::{Dialler, FAILURES_TOLD};
+use super::ended::Ended;
+use super::notice::Notices;
+pub use super::notice::SrtNotice;
 use super::peer::Peer;
+use super::random::Random;
 use super::settings::{LegSettingsError, settings};
 use super::totals::Totals;
 use crate::flow::PassBuffers;
@@ -22,6 +27,8 @@ use crate::net::socket::DuplexSocket;
 /// A leg of an SRT input or output.
 #[derive(Debug)]
 pub struct SrtLeg {
+    /// Random, so that no other leg has it.
+    id: u64,
     spec: SrtLegSpec,
     socket: DuplexSocket,
     segmentation: Segmentation,
@@ -29,10 +36,41 @@ pub struct SrtLeg {
     sends: bool,
     random: Random,
     totals: Totals,
+    ended: Ended,
     kernel: KernelCounts,
     drops_seen: u32,
-    notices: Vec<SrtNotice>,
+    notices: Notices,
     trouble: Trouble,
+}
+
+/// What a leg lends to its role.
+pub(super) struct Lent<'a> {
+    /// Told apart by it among the legs of the core.
+    pub(super) leg: u64,
+    pub(super) random: &'a mut Random,
+    pub(super) totals: &'a mut Totals,
+    pub(super) ended: &'a mut Ended,
+    pub(super) notices: &'a mut Notices,
+    pub(super) derivations: &'a mut Derivations,
+}
+
+impl Lent<'_> {
+    /// Whether a key may be derived now, which is then counted.
+    pub(super) fn may_derive(&mut self, now: Micros) -> bool {
+        self.derivations.take(self.leg, now)
+    }
+
+    /// Parts with a connection that is over.
+    pub(super) fn end(&mut self, now: Micros, peer: Peer, reason: &'static str) {
+        let remote = peer.address;
+        self.notices.tell(now, SrtNotice::Lost { remote, reason });
+        self.ended.take(now, peer, self.totals);
+    }
+
+    pub(super) fn tell_refusal(&mut self, now: Micros, remote: SocketAddr, reason: String) {
+        self.notices
+            .tell(now, SrtNotice::Refused { remote, reason });
+    }
 }
 
 #[derive(Debug)]
@@ -41,67 +79,18 @@ enum Role {
     Answerer(Box<Answerer>),
 }
 
-/// Something that began or ended on a leg. Told once each time.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum SrtNotice {
-    /// A connection was made.
-    Connected {
-        /// The far end.
-        remote: SocketAddr,
-        /// What the caller asked for.
-        stream_id: Option<String>,
-    },
-    /// Attempts to connect fail.
-    ConnectFailed {
-        /// The far end.
-        remote: SocketAddr,
-        /// Why.
-        reason: String,
-        /// How often in a row.
-        failures: u32,
-    },
-    /// A connection ended.
-    Lost {
-        /// The far end.
-        remote: SocketAddr,
-        /// Why.
-        reason: &'static str,
-    },
-    /// A caller was refused.
-    Refused {
-        /// The far end.
-        remote: SocketAddr,
-        /// Why.
-        reason: String,
-    },
-    /// A caller does not acknowledge what it is sent.
-    Stale {
-        /// The far end.
-        remote: SocketAddr,
-    },
-    /// Packets are given up because they are too late: so many in the last second.
-    TooLate {
-        /// How many.
-        packets: u64,
-    },
-    /// Packets cannot be decrypted: so many in the last second.
-    Undecryptable {
-        /// How many.
-        packets: u64,
-    },
-}
-
 /// Counters of mishaps that are watched once a second.
 #[derive(Clone, Copy, Debug, Default)]
 struct Trouble {
     dropped_before: u64,
     undecryptable_before: u64,
+    too_long_before: u64,
     is_late: bool,
     is_undecryptable: bool,
+    is_too_long: bool,
+    is_refused: bool,
+    is_overdue: bool,
 }
-
-/// Notices that wait to be told; what comes on top is told by the counters alone.
-const NOTICES_MAX: usize = 64;
 
 /// Packets that were given up within a second are told from here on.
 const TOO_LATE_PER_SECOND: u64 = 10;
@@ -121,8 +110,8 @@ impl SrtLeg {
         now_ns: u64,
         secret: &[u8; 32],
     ) -> Result<Self, LegSettingsError> {
-        let settings = settings(&spec, carries_rtp)?;
-        let [seed, ..] = secret.as_chunks().0 else {
+        let settings = settings(&spec, sends, carries_rtp)?;
+        let [seed, id, ..] = secret.as_chunks().0 else {
             unreachable!("32 bytes are four words");
         };
         let mut random = Random::new(u64::from_le_bytes(*seed));
@@ -139,6 +128,7 @@ impl SrtLeg {
             }
         };
         Ok(Self {
+            id: u64::from_le_bytes(*id),
             spec,
             socket,
             segmentation: Segmentation::FULL,
@@ -146,9 +136,10 @@ impl SrtLeg {
             sends,
             random,
             totals: Totals::default(),
+            ended: Ended::new(!sends),
             kernel: KernelCounts::default(),
             drops_seen: 0,
-            notices: Vec::new(),
+            notices: Notices::new(now),
             trouble: Trouble::default(),
         })
     }
@@ -187,10 +178,11 @@ impl SrtLeg {
     #[must_use]
     pub fn is_pending(&self, now_ns: u64) -> bool {
         let now = Micros(now_ns / 1_000);
-        match &self.role {
+        let is_pending = match &self.role {
             Role::Dialler(dialler) => dialler.is_pending(now),
             Role::Answerer(answerer) => answerer.is_pending(now),
-        }
+        };
+        is_pending || self.ended.is_pending(now)
     }
 
     /// Makes room in the socket for that rate.
@@ -201,73 +193,81 @@ impl SrtLeg {
     /// Takes what has come on the socket, one batch, and does what is due. Returns how many datagrams came, and whether
     /// more wait. What the buffers held is gone.
     pub fn poll(&mut self, buffers: &mut PassBuffers, at: Instant) -> (u64, bool) {
-        buffers.packets.clear();
-        let received = buffers.receive.receive(
-            &self.socket,
-            &mut buffers.memory,
-            &mut buffers.packets,
-            Sources::Told,
-        );
+        let PassBuffers {
+            memory,
+            receive,
+            packets,
+            derivations,
+            ..
+        } = buffers;
+        packets.clear();
+        let received = receive.receive(&self.socket, memory, packets, Sources::Told);
         self.kernel.batches += u64::from(received.messages > 0);
         self.kernel.errors += u64::from(received.error.is_some());
         if let Some(total) = received.dropped_total {
             self.kernel.dropped += u64::from(total.wrapping_sub(self.drops_seen));
             self.drops_seen = total;
         }
-        let count = buffers.packets.len() as u64;
-        let notices = &mut self.notices;
-        let mut tell = |notice| {
-            if notices.len() < NOTICES_MAX {
-                notices.push(notice);
-            }
+        let count = packets.len() as u64;
+        let mut lent = Lent {
+            leg: self.id,
+            random: &mut self.random,
+            totals: &mut self.totals,
+            ended: &mut self.ended,
+            notices: &mut self.notices,
+            derivations,
         };
-        for packet in &buffers.packets {
-            let Some(from) = buffers.receive.source(packet) else {
+        for packet in packets.iter() {
+            let Some(from) = receive.source(packet) else {
                 continue;
             };
-            let Some(datagram) = buffers.memory.received_mut().get_mut(packet.range()) else {
+            let Some(datagram) = memory.received_mut().get_mut(packet.range()) else {
                 continue;
             };
             let now = at.monotonic(packet.arrival_ns);
             match &mut self.role {
                 Role::Dialler(dialler) => dialler.handle(now, from, datagram),
-                Role::Answerer(answerer) => answerer.handle(
-                    now,
-                    from,
-                    datagram,
-                    &mut self.random,
-                    &mut self.totals,
-                    &mut tell,
-                ),
+                Role::Answerer(answerer) => answerer.handle(now, from, datagram, &mut lent),
             }
         }
-        buffers.packets.clear();
+        packets.clear();
         match &mut self.role {
-            Role::Dialler(dialler) => {
-                dialler.tick(at.now, &mut self.random, &mut self.totals, &mut tell);
-            }
-            Role::Answerer(answerer) => answerer.tick(at.now, &mut self.totals, &mut tell),
+            Role::Dialler(dialler) => dialler.tick(at.now, &mut lent),
+            Role::Answerer(answerer) => answerer.tick(at.now, &mut lent),
         }
+        self.ended.tick(at.now, &mut self.totals);
         (count, Received::is_full(&received))
     }
 
     /// The next message that has come and whose time is there: its length in `room`, and when it was due on
     /// CLOCK_REALTIME, in nanoseconds.
     pub fn deliver(&mut self, at: Instant, room: &mut [u8]) -> Option<(usize, u64)> {
-        let (bytes, due) = match &mut self.role {
-            Role::Dialler(dialler) => dialler.peer_mut()?.deliver(at.now, room)?,
+        let earlier = self.ended.deliver(at.now, room);
+        let (bytes, due) = earlier.or_else(|| match &mut self.role {
+            Role::Dialler(dialler) => dialler.peer_mut()?.deliver(at.now, room),
             Role::Answerer(answerer) => answerer
                 .peers_mut()
-                .find_map(|peer| peer.deliver(at.now, room))?,
-        };
+                .find_map(|peer| peer.deliver(at.now, room)),
+        })?;
         Some((bytes, at.realtime_ns(due)))
     }
 
-    /// Takes a message for every far end. Returns how many took it, and how many did not.
+    /// Takes a message for every far end, the `payload` parts one after the other. Returns how many took it, and how many
+    /// did not.
     pub fn send(&mut self, at: Instant, payload: &[&[u8]]) -> (u64, u64) {
+        self.send_each(|peer| peer.send(at.now, payload))
+    }
+
+    /// Takes transport stream for every far end, cut into messages that fit. Returns how many took it, and how many did not.
+    pub fn send_ts(&mut self, at: Instant, stream: &[u8]) -> (u64, u64) {
+        self.send_each(|peer| peer.send_ts(at.now, stream))
+    }
+
+    #[inline]
+    fn send_each(&mut self, mut send: impl FnMut(&mut Peer) -> bool) -> (u64, u64) {
         let mut counts = (0, 0);
-        let mut send = |is_taken: bool| {
-            if is_taken {
+        let mut send = |peer| {
+            if send(peer) {
                 counts.0 += 1;
             } else {
                 counts.1 += 1;
@@ -276,14 +276,10 @@ impl SrtLeg {
         match &mut self.role {
             Role::Dialler(dialler) => {
                 if let Some(peer) = dialler.peer_mut() {
-                    send(peer.send(at.now, payload));
+                    send(peer);
                 }
             }
-            Role::Answerer(answerer) => {
-                for peer in answerer.peers_mut() {
-                    send(peer.send(at.now, payload));
-                }
-            }
+            Role::Answerer(answerer) => answerer.peers_mut().for_each(send),
         }
         counts
     }
@@ -334,63 +330,113 @@ impl SrtLeg {
 
     /// Takes the notices that wait.
     pub fn take_notices(&mut self) -> Vec<SrtNotice> {
-        std::mem::take(&mut self.notices)
+        self.notices.take()
     }
 
     /// Its record at `now_ns` (CLOCK_MONOTONIC).
     #[must_use]
     pub fn record(&self, now_ns: u64) -> SrtRecord {
         let now = Micros(now_ns / 1_000);
-        let live: Vec<Stats> = self
-            .peers()
+        let live = self.live(now);
+        self.all_totals(now, &live)
+            .record(self.state(), &live, self.ended.last(), now)
+    }
+
+    /// What all connections have counted, those that go on included.
+    fn all_totals(&self, now: Micros, live: &[Stats]) -> Totals {
+        let mut totals = self.totals;
+        live.iter().for_each(|stats| totals.add(stats));
+        for peer in self.ended.peers() {
+            totals.add(&peer.connection.stats(now));
+        }
+        totals
+    }
+
+    fn live(&self, now: Micros) -> Vec<Stats> {
+        self.peers()
             .map(|peer| peer.connection.stats(now))
-            .collect();
-        self.totals.record(self.state(), &live)
+            .collect()
+    }
+
+    /// The first connection of which this is true.
+    fn remote_of(
+        &self,
+        now: Micros,
+        is_so: impl Fn(&Stats) -> bool,
+    ) -> Option<(SocketAddr, Stats)> {
+        self.peers().find_map(|peer| {
+            let stats = peer.connection.stats(now);
+            is_so(&stats).then_some((peer.address, stats))
+        })
     }
 
     /// Looks for mishaps; called once a second.
     pub fn second(&mut self, record: &SrtRecord) {
+        let now = Micros(clock::monotonic_ns() / 1_000);
+        let (too_long_total, bytes) = self.all_totals(now, &self.live(now)).too_long();
+        let bytes_max = self
+            .peers()
+            .map(|peer| peer.connection.payload_bytes_max())
+            .min()
+            .unwrap_or(0);
+        let refused = self.remote_of(now, |stats| stats.key_refused.is_some());
+        let overdue = self.remote_of(now, |stats| stats.key_overdue);
         let Trouble {
             dropped_before,
             undecryptable_before,
+            too_long_before,
             is_late,
             is_undecryptable,
+            is_too_long,
+            is_refused,
+            is_overdue,
         } = &mut self.trouble;
+        let too_long = too_long_total.saturating_sub(*too_long_before);
+        *too_long_before = too_long_total;
         let dropped = record.pkt_drop_total.saturating_sub(*dropped_before);
         let undecryptable = record
             .pkt_undecrypt_total
             .saturating_sub(*undecryptable_before);
         (*dropped_before, *undecryptable_before) =
             (record.pkt_drop_total, record.pkt_undecrypt_total);
-        for (told, now, notice) in [
-            (
-                is_late,
-                dropped >= TOO_LATE_PER_SECOND,
-                SrtNotice::TooLate { packets: dropped },
-            ),
-            (
-                is_undecryptable,
-                undecryptable > 0,
-                SrtNotice::Undecryptable {
-                    packets: undecryptable,
-                },
-            ),
+        let late =
+            (dropped >= TOO_LATE_PER_SECOND).then_some(SrtNotice::TooLate { packets: dropped });
+        let undecryptable = (undecryptable > 0).then_some(SrtNotice::Undecryptable {
+            packets: undecryptable,
+        });
+        let too_long = (too_long > 0).then_some(SrtNotice::TooLong {
+            packets: too_long,
+            bytes,
+            bytes_max,
+        });
+        let refused = refused.and_then(|(remote, stats)| {
+            let reason = stats.key_refused?.to_string();
+            Some(SrtNotice::KeyRefused { remote, reason })
+        });
+        let overdue = overdue.map(|(remote, _)| SrtNotice::KeyOverdue { remote });
+        for (was_there, notice) in [
+            (is_late, late),
+            (is_undecryptable, undecryptable),
+            (is_too_long, too_long),
+            (is_refused, refused),
+            (is_overdue, overdue),
         ] {
-            if now && !*told && self.notices.len() < NOTICES_MAX {
-                self.notices.push(notice);
+            let is_there = notice.is_some();
+            if let Some(notice) = notice.filter(|_| !*was_there) {
+                self.notices.tell(now, notice);
             }
-            *told = now;
+            *was_there = is_there;
         }
+        self.notices.second(now);
     }
 
     /// Packets that were given up on the way here, over all connections.
     #[must_use]
     pub fn skipped(&self) -> u64 {
         let now = Micros(clock::monotonic_ns() / 1_000);
-        let live = self
-            .peers()
-            .map(|peer| peer.connection.stats(now).receive.counts.skipped);
-        self.totals.skipped() + live.sum::<u64>()
+        let skipped = |peer: &Peer| peer.connection.stats(now).receive.counts.skipped;
+        let others = self.peers().chain(self.ended.peers()).map(skipped);
+        self.totals.skipped() + others.sum::<u64>()
     }
 
     /// State by configuration.md 8.1.
@@ -398,9 +444,10 @@ impl SrtLeg {
     pub fn state(&self) -> EndpointState {
         let mut peers = self.peers().peekable();
         if peers.peek().is_some() {
-            let has_carried =
-                peers.any(|peer| peer.has_carried && peer.connection.state() == State::Connected);
-            return match (has_carried, self.sends) {
+            let now = Micros(clock::monotonic_ns() / 1_000);
+            let carries =
+                peers.any(|peer| peer.carries(now) && peer.connection.state() == State::Connected);
+            return match (carries, self.sends) {
                 (false, _) => EndpointState::Connected,
                 (true, false) => EndpointState::Receiving,
                 (true, true) => EndpointState::Active,
@@ -432,7 +479,7 @@ impl Drop for SrtLeg {
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
         let socket = &self.socket;
         let mut end = |peer: &mut Peer| {
-            peer.connection.close(now);
+            peer.close(now);
             for round in 0..SHUTDOWNS {
                 let later = now + Micros::from_secs(round);
                 if let Some(bytes) = peer.connection.poll_transmit(later, &mut buffer) {
@@ -453,33 +500,3 @@ const SHUTDOWNS: u64 = 3;
 
 /// Longest datagram of SRT: `mss` is 9,000 at most.
 const DATAGRAM_BYTES_MAX: usize = 9_000;
-
-/// Random numbers for socket ids, sequence numbers and cookies, from a seed of the operating system: SplitMix64. Keys are not
-/// made of it.
-#[derive(Debug)]
-pub(super) struct Random {
-    state: u64,
-}
-
-impl Random {
-    const fn new(seed: u64) -> Self {
-        Self { state: seed }
-    }
-
-    pub(super) fn next(&mut self) -> u32 {
-        (self.next_word() >> 32) as u32
-    }
-
-    pub(super) fn not_zero(&mut self) -> u32 {
-        // The topmost bit says "group" in libsrt, and zero says "no socket".
-        (self.next() & 0x3fff_ffff).max(1)
-    }
-
-    fn next_word(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.state;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
-    }
-}

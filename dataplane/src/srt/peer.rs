@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use bilbycast_mpegts::TS_PACKET_SIZE;
 use bilbycast_srt::handshake::{Negotiated, Settings};
 use bilbycast_srt::wire::SocketId;
 use bilbycast_srt::{Connection, Micros, State};
@@ -17,8 +18,13 @@ pub(super) struct Peer {
     sent_at: Option<Micros>,
     /// When the newest datagram of it came.
     pub(super) heard: Micros,
-    /// Media has passed.
-    pub(super) has_carried: bool,
+    /// When the connection was made.
+    pub(super) since: Micros,
+    /// When media passed last.
+    carried_at: Option<Micros>,
+    /// Most bytes of transport stream that fit into a message, whole packets.
+    ts_bytes_max: usize,
+    idle_timeout: Micros,
     /// The far end has acknowledged something.
     has_acknowledged: bool,
     /// Delay between a packet's origin and its delivery here, which delivery times are made of.
@@ -31,8 +37,11 @@ pub(super) struct Peer {
 /// have been nothing to send for long.
 const STALE: Micros = Micros::from_secs(3);
 
+/// Who has carried nothing for this long carries nothing: the same time as for the endpoints of a flow.
+const QUIET: Micros = Micros::from_secs(2);
+
 /// Looking on every tick pays for what comes within this time; the rest is for the housekeeping, ten times a second.
-const SOON: Micros = Micros::from_millis(20);
+pub(super) const SOON: Micros = Micros::from_millis(20);
 
 impl Peer {
     pub(super) fn new(
@@ -42,13 +51,18 @@ impl Peer {
         now: Micros,
     ) -> Self {
         let (recv_latency, far) = (negotiated.recv_latency, negotiated.peer_socket);
+        let connection = Connection::new(negotiated, settings, now);
+        let ts_packets = connection.payload_bytes_max() / TS_PACKET_SIZE;
         Self {
-            connection: Connection::new(negotiated, settings, now),
+            connection,
             address,
             far,
             sent_at: None,
             heard: now,
-            has_carried: false,
+            since: now,
+            carried_at: None,
+            ts_bytes_max: ts_packets.max(1) * TS_PACKET_SIZE,
+            idle_timeout: settings.peer_idle_timeout,
             has_acknowledged: false,
             recv_latency,
             due: now,
@@ -61,6 +75,12 @@ impl Peer {
         self.due = now;
     }
 
+    /// Ends the connection, which the far end is told.
+    pub(super) fn close(&mut self, now: Micros) {
+        self.connection.close(now);
+        self.due = now;
+    }
+
     /// Does what is due. False when nothing was.
     pub(super) fn tick(&mut self, now: Micros) -> bool {
         if now < self.due {
@@ -70,8 +90,12 @@ impl Peer {
         true
     }
 
-    /// Whether the far end has been sent messages and should long have acknowledged some.
+    /// Whether the far end has been sent messages and should long have acknowledged some: the first ones soon, and later ones
+    /// within the time for which it may be silent. What is not acknowledged fills memory.
     pub(super) fn is_stale(&mut self, now: Micros) -> bool {
+        if self.connection.unacknowledged_for(now) >= self.idle_timeout {
+            return self.connection.state() == State::Connected;
+        }
         // Asked for on every tick, so the statistics are not worked out before they matter, nor once they do no more.
         let is_old = self
             .sent_at
@@ -88,16 +112,30 @@ impl Peer {
         self.due = now;
         let is_taken = self.connection.send(now, payload).is_ok();
         if is_taken {
-            self.has_carried = true;
+            self.carried_at = Some(now);
             self.sent_at.get_or_insert(now);
         }
         is_taken
     }
 
+    /// Takes transport stream to send, in as many messages as it needs; false when it was not taken in full.
+    pub(super) fn send_ts(&mut self, now: Micros, stream: &[u8]) -> bool {
+        if stream.len() <= self.ts_bytes_max {
+            return self.send(now, &[stream]);
+        }
+        let mut pieces = stream.chunks(self.ts_bytes_max);
+        pieces.all(|piece| self.send(now, &[piece]))
+    }
+
+    /// Whether media passes.
+    pub(super) fn carries(&self, now: Micros) -> bool {
+        self.carried_at.is_some_and(|at| now.since(at) < QUIET)
+    }
+
     /// The next message whose time has come: its length in `room`, and when it was due.
     pub(super) fn deliver(&mut self, now: Micros, room: &mut [u8]) -> Option<(usize, Micros)> {
         let received = self.connection.receive(now, room)?;
-        self.has_carried = true;
+        self.carried_at = Some(now);
         self.due = now;
         Some((
             received.bytes,
@@ -196,5 +234,33 @@ mod tests {
             near.handle(later, &mut buffer[..bytes]);
         }
         assert!(!near.is_stale(later), "it was late, and it is there");
+
+        // From here on it is alive and acknowledges nothing, for as long as it might be silent.
+        assert!(near.send(later, &[&[0x47; 188]]));
+        while near.transmit(later, &mut buffer).is_some() {}
+        assert!(!near.is_stale(later + second(29)));
+        assert!(near.is_stale(later + second(31)));
+    }
+
+    #[test]
+    fn transport_stream_is_cut_to_what_fits() {
+        let now = Micros::from_secs(100);
+        let [_, mut near] = connected(now);
+        near.ts_bytes_max = 4 * TS_PACKET_SIZE;
+        assert!(near.send_ts(now, &[0x47; 7 * TS_PACKET_SIZE]));
+        let mut buffer = [0; 1_500];
+        let lengths = std::iter::from_fn(|| near.transmit(now, &mut buffer));
+        let of_data: Vec<usize> = lengths.filter(|bytes| *bytes > 200).collect();
+        assert_eq!(of_data, [16 + 752, 16 + 564]);
+    }
+
+    #[test]
+    fn who_has_carried_nothing_for_two_seconds_carries_nothing() {
+        let second = Micros::from_secs;
+        let [_, mut near] = connected(second(100));
+        assert!(!near.carries(second(100)));
+        assert!(near.send(second(100), &[&[0x47; 188]]));
+        assert!(near.carries(second(101)));
+        assert!(!near.carries(second(102)));
     }
 }

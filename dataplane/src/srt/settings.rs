@@ -3,7 +3,9 @@
 use bilbycast_shm_proto::model::SrtLegSpec;
 use bilbycast_srt::Micros;
 use bilbycast_srt::crypto::{CryptoMode, KeyLength, Passphrase, PassphraseError, RefreshPolicy};
-use bilbycast_srt::handshake::{RetransmitAlgorithm, Settings, SettingsError};
+use bilbycast_srt::filter::FILTER_HEADER_BYTES;
+use bilbycast_srt::handshake::{Direction, RetransmitAlgorithm, Settings, SettingsError};
+use bilbycast_srt::wire::HEADER_BYTES;
 
 /// A specification that no connection can be made with. The control plane lets none pass.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -23,16 +25,22 @@ pub enum LegSettingsError {
     Settings(#[from] SettingsError),
 }
 
-/// Bytes of RTP header that a payload needs room for when RTP packets travel whole.
-const RTP_HEADER_BYTES: usize = 12;
-
-/// The engine's settings; `carries_rtp`: 7 x 188 bytes come with an RTP header.
+/// The engine's settings. `sends`: messages go to the far end; `carries_rtp`: they are RTP packets, which are sent as they
+/// are, so that they may take all the room that a packet has.
 ///
 /// # Errors
 ///
 /// [`LegSettingsError`].
-pub fn settings(spec: &SrtLegSpec, carries_rtp: bool) -> Result<Settings, LegSettingsError> {
-    let payload_size = usize::from(spec.payload_size);
+pub fn settings(
+    spec: &SrtLegSpec,
+    sends: bool,
+    carries_rtp: bool,
+) -> Result<Settings, LegSettingsError> {
+    let payload_size = if carries_rtp {
+        spec.mss
+    } else {
+        spec.payload_size
+    };
     let settings = Settings {
         recv_latency_ms: spec.recv_latency_ms,
         peer_latency_ms: spec.peer_latency_ms,
@@ -61,12 +69,13 @@ pub fn settings(spec: &SrtLegSpec, carries_rtp: bool) -> Result<Settings, LegSet
         nak_report: true,
         connect_timeout: Micros::from_secs(spec.connect_timeout_secs.into()),
         key_refresh: key_refresh(spec),
-        peer_idle_timeout: Micros::from_secs(spec.peer_idle_timeout_secs.into()),
-        payload_size: if carries_rtp {
-            payload_size + RTP_HEADER_BYTES
+        direction: if sends {
+            Direction::Sends
         } else {
-            payload_size
+            Direction::Receives
         },
+        peer_idle_timeout: Micros::from_secs(spec.peer_idle_timeout_secs.into()),
+        payload_size: payload_size.into(),
         send_buffer_packets: spec.send_buffer_size as usize,
         recv_buffer_packets: spec.recv_buffer_size as usize,
         max_bw: spec.max_bw,
@@ -84,6 +93,24 @@ pub fn settings(spec: &SrtLegSpec, carries_rtp: bool) -> Result<Settings, LegSet
     settings.check()?;
     Ok(settings)
 }
+
+/// Bytes of the longest message that a packet of the leg has room for, as far as its own configuration tells.
+#[must_use]
+pub fn message_bytes_max(spec: &SrtLegSpec) -> usize {
+    let is_sealed = spec.aes_gcm && spec.passphrase.is_some();
+    usize::from(spec.mss)
+        .saturating_sub(IP_UDP_BYTES + HEADER_BYTES)
+        .saturating_sub(if is_sealed { GCM_TAG_BYTES } else { 0 })
+        .saturating_sub(match spec.packet_filter {
+            None => 0,
+            Some(_) => FILTER_HEADER_BYTES,
+        })
+}
+
+/// SRT counts these for IPv6 too.
+const IP_UDP_BYTES: usize = 20 + 8;
+
+const GCM_TAG_BYTES: usize = 16;
 
 fn key_refresh(spec: &SrtLegSpec) -> RefreshPolicy {
     let default = RefreshPolicy::default();

@@ -1,6 +1,6 @@
 //! What is counted over all connections of a leg, ended ones included.
 
-use bilbycast_shm_proto::counters::{ABSENT, EndpointState, SrtRecord};
+use bilbycast_shm_proto::counters::{ABSENT, EndpointState, SrtRecord, signed};
 use bilbycast_srt::{Micros, Stats};
 
 /// Sums over connections.
@@ -17,6 +17,14 @@ pub(super) struct Totals {
     belated: u64,
     undecryptable: u64,
     rebuilt: u64,
+    fec_sent: u64,
+    duplicate: u64,
+    acks_sent: u64,
+    acks_received: u64,
+    naks_sent: u64,
+    naks_received: u64,
+    too_long: u64,
+    too_long_bytes: usize,
     pub(super) connects: u64,
     pub(super) rejected: u64,
 }
@@ -36,6 +44,19 @@ impl Totals {
         self.belated += receive.counts.belated;
         self.undecryptable += receive.undecryptable;
         self.rebuilt += receive.fec.rebuilt;
+        self.fec_sent += send.fec_packets;
+        self.duplicate += receive.counts.duplicate;
+        self.acks_sent += receive.acks;
+        self.acks_received += send.acks;
+        self.naks_sent += receive.naks;
+        self.naks_received += send.naks;
+        self.too_long += send.too_long;
+        self.too_long_bytes = self.too_long_bytes.max(send.too_long_bytes);
+    }
+
+    /// Messages that do not fit into a packet, and bytes of the longest.
+    pub(super) const fn too_long(&self) -> (u64, usize) {
+        (self.too_long, self.too_long_bytes)
     }
 
     /// Packets that were given up on the way here.
@@ -43,15 +64,26 @@ impl Totals {
         self.skipped
     }
 
-    /// The record of a leg in `state` whose ended connections counted this, and `live` ones go on.
-    pub(super) fn record(mut self, state: EndpointState, live: &[Stats]) -> SrtRecord {
-        for stats in live {
-            self.add(stats);
-        }
+    /// The record of a leg in `state` at `now`, whose connections counted this. `live` ones go on; without any, the figures
+    /// of the `last` one stay, and how old they are is said.
+    pub(super) fn record(
+        self,
+        state: EndpointState,
+        live: &[Stats],
+        last: Option<&(Micros, Stats)>,
+        now: Micros,
+    ) -> SrtRecord {
+        let last = last.filter(|_| live.is_empty());
+        let figures = last.map_or(live, |(_, stats)| std::slice::from_ref(stats));
         // With many callers the worst of them: that is the one to look after.
-        let worst = |value: fn(&Stats) -> Option<Micros>| live.iter().filter_map(value).max();
+        let worst = |value: fn(&Stats) -> Option<Micros>| figures.iter().filter_map(value).max();
+        let level = |value: fn(&Stats) -> Micros| or_absent(live.iter().map(value).max());
+        let drift_us = |stats: &Stats| stats.receive.drift_us;
+        let drift_us = figures
+            .iter()
+            .map(drift_us)
+            .max_by_key(|us| us.unsigned_abs());
         let sum = |value: fn(&Stats) -> u64| live.iter().map(value).sum::<u64>();
-        let or_absent = |micros: Option<Micros>| micros.map_or(ABSENT, |micros| micros.0);
         let millis = |micros: Option<Micros>| micros.map_or(ABSENT, Micros::as_millis);
         SrtRecord {
             configured: 1,
@@ -72,12 +104,12 @@ impl Totals {
             pkt_undecrypt_total: self.undecryptable,
             pkt_filter_recovered_total: self.rebuilt,
             send_buffer_packets: sum(|stats| stats.send.buffer_packets.into()),
-            send_buffer: or_absent(worst(|stats| Some(stats.send.buffer_span))),
+            send_buffer: level(|stats| stats.send.buffer_span),
             recv_buffer_packets: sum(|stats| stats.receive.buffer_packets.into()),
-            recv_buffer: or_absent(worst(|stats| Some(stats.receive.buffer_span))),
+            recv_buffer: level(|stats| stats.receive.buffer_span),
             flight_packets: sum(|stats| stats.send.in_flight.into()),
             flow_window_packets: sum(|stats| stats.send.flow_window.into()),
-            bandwidth: live
+            bandwidth: figures
                 .iter()
                 .map(|stats| stats.send.link_capacity.max(stats.receive.link_capacity))
                 .max()
@@ -87,8 +119,20 @@ impl Totals {
             connects_total: self.connects,
             callers: live.len() as u64,
             rejected_total: self.rejected,
+            disconnected_ms: millis(last.map(|(ended, _)| now.since(*ended))),
+            drift: signed(drift_us.map(|us| us.saturating_mul(1_000))),
+            pkt_duplicate_total: self.duplicate,
+            pkt_ack_sent_total: self.acks_sent,
+            pkt_ack_recv_total: self.acks_received,
+            pkt_nak_sent_total: self.naks_sent,
+            pkt_nak_recv_total: self.naks_received,
+            pkt_filter_sent_total: self.fec_sent,
         }
     }
+}
+
+fn or_absent(micros: Option<Micros>) -> u64 {
+    micros.map_or(ABSENT, |micros| micros.0)
 }
 
 /// A full packet of the usual payload on the wire: 7 x 188 bytes, SRT, UDP and IPv4 headers.

@@ -1,4 +1,4 @@
-//! What is counted of one leg of an RTP input that is repaired: SMPTE ST 2022-1 or ST 2022-7.
+//! What is counted of one leg of an input that is repaired: SMPTE ST 2022-1 or ST 2022-7, over RTP or SRT.
 
 use super::{CounterInfo, CounterKind};
 
@@ -39,7 +39,7 @@ record! {
             prometheus "bilbycast_edge_flow_leg_packets_foreign_total";
         /// Packets of this leg dropped by ingress filters
         packets_filtered: Counter, rest "packets_filtered";
-        /// Datagrams of this leg that are not RTP version 2
+        /// Datagrams of this leg that are not RTP version 2, or are RTCP
         packets_invalid: Counter, rest "packets_invalid";
         /// Datagrams of this leg that found the socket's buffer full
         packets_dropped_kernel: Counter, rest "packets_dropped_kernel";
@@ -48,7 +48,15 @@ record! {
             prometheus "bilbycast_edge_flow_leg_fec_packets_total";
         /// FEC packets of this leg that make no sense
         fec_packets_invalid: Counter, rest "fec_packets_invalid";
-        /// This leg carries another source (SSRC) than the other one
+        /// FEC packets of this leg whose media packets are out of reach: long gone, or far ahead
+        fec_packets_late: Counter, rest "fec_packets_late";
+        /// Packets that FEC recovered on this leg and that then came with other bytes: a sender whose FEC is wrong
+        fec_recovered_wrong: Counter, rest "fec_recovered_wrong",
+            prometheus "bilbycast_edge_flow_leg_fec_recovered_wrong_total";
+        /// How often the FEC decoder of this leg started anew because the source did
+        fec_restarts: Counter, rest "fec_restarts",
+            prometheus "bilbycast_edge_flow_leg_fec_restarts_total";
+        /// This leg carries another source (SSRC) than the one in use
         ssrc_mismatch: Flag, rest "ssrc_mismatch",
             prometheus "bilbycast_edge_flow_leg_ssrc_mismatch";
         /// Shortest inter-arrival time of the last second in microseconds

@@ -68,5 +68,21 @@ record! {
         /// Callers that were refused
         rejected_total: Counter, rest "rejected_total",
             prometheus "bilbycast_edge_srt_rejected_total";
+        /// Time since the last connection ended in ms, of which the other figures are; absent while there is one
+        disconnected_ms: Optional, rest "disconnected_ms";
+        /// Drift of the far end's clock since the connection was made, in microseconds; positive when it runs slow
+        drift: Signed, rest "drift_us";
+        /// Data packets received a second time
+        pkt_duplicate_total: Counter, rest "pkt_duplicate_total";
+        /// Acknowledgements sent
+        pkt_ack_sent_total: Counter, rest "pkt_ack_sent_total";
+        /// Acknowledgements received
+        pkt_ack_recv_total: Counter, rest "pkt_ack_recv_total";
+        /// Loss reports sent
+        pkt_nak_sent_total: Counter, rest "pkt_nak_sent_total";
+        /// Loss reports received
+        pkt_nak_recv_total: Counter, rest "pkt_nak_recv_total";
+        /// Packets sent by the packet filter
+        pkt_filter_sent_total: Counter, rest "pkt_filter_sent_total";
     }
 }

@@ -7,7 +7,7 @@ use crate::counters::{CoreRecord, FlowRecord, HistoryRecord, LegRecord, OutputRe
 use crate::model::{ID_BYTES_MAX, LEGS_MAX};
 
 /// Raised when the arrangement changes in a way that [`crate::counters::LAYOUT_HASH`] does not show.
-pub const LAYOUT_VERSION: u64 = 3;
+pub const LAYOUT_VERSION: u64 = 4;
 
 /// Marks the file: `bilbyshm`, read as a little-endian number.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"bilbyshm");

@@ -25,7 +25,7 @@ pub(super) struct Browser {
     _folder: TempDir,
 }
 
-/// Whether there is a browser; says so when there is none.
+/// Whether there is a browser.
 pub(super) fn is_installed() -> bool {
     let found = Command::new(PROGRAM)
         .arg("--version")
@@ -34,7 +34,7 @@ pub(super) fn is_installed() -> bool {
         .status();
     let is_there = found.is_ok_and(|status| status.success());
     if !is_there {
-        println!("skipped: {PROGRAM} is not installed");
+        bilbycast_test_peers::skip(format!("no {PROGRAM}"));
     }
     is_there
 }
@@ -168,24 +168,41 @@ impl Browser {
         }
     }
 
-    /// Clicks with the mouse into the middle of the first element that is selected.
+    /// Clicks with the mouse into the middle of the first element that is selected; again when the page moved it away
+    /// under the mouse, as one that still fills does.
     #[track_caller]
     pub(super) fn click(&mut self, selector: &str) {
         let quoted = Value::from(selector);
         let element = format!("document.querySelector({quoted})");
-        self.wait_for(
-            &format!("{selector} is there"),
-            &format!("{element} && {element}.getClientRects().length > 0 && !{element}.disabled"),
-        );
-        let place = self.evaluate(&format!(
-            "(() => {{ const e = {element}; e.scrollIntoView({{block: 'nearest'}}); const r = e.getBoundingClientRect(); \
-             return [r.x + r.width / 2, r.y + r.height / 2]; }})()"
-        ));
-        for kind in ["mousePressed", "mouseReleased"] {
-            self.call(
-                "Input.dispatchMouseEvent",
-                json!({"type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1}),
+        let deadline = Instant::now() + PAGE_LIMIT;
+        loop {
+            self.wait_for(
+                &format!("{selector} is there"),
+                &format!(
+                    "{element} && {element}.getClientRects().length > 0 && !{element}.disabled"
+                ),
             );
+            let place = self.ask(&format!(
+                "(() => {{ const e = {element}; e.scrollIntoView({{block: 'nearest'}}); \
+                 window.wasHit = false; e.addEventListener('click', () => {{ window.wasHit = true; }}, {{once: true, capture: true}}); \
+                 const r = e.getBoundingClientRect(); const p = [r.x + r.width / 2, r.y + r.height / 2]; \
+                 return e.contains(document.elementFromPoint(...p)) ? p : null; }})()"
+            ));
+            let place = place.unwrap_or_default();
+            if !place.is_null() {
+                for kind in ["mousePressed", "mouseReleased"] {
+                    self.call(
+                        "Input.dispatchMouseEvent",
+                        json!({"type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1}),
+                    );
+                }
+                // A page that the click exchanged for another one knows nothing of it.
+                if self.ask("window.wasHit") != Some(Value::Bool(false)) {
+                    return;
+                }
+            }
+            assert!(Instant::now() < deadline, "{selector} cannot be clicked");
+            wait::pass(Duration::from_millis(20));
         }
     }
 

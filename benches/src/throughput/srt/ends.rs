@@ -149,7 +149,7 @@ impl Drop for Libsrt {
 const PROGRAM: &str = "srt-live-transmit";
 
 /// Latency of the connection in milliseconds: libsrt's default.
-pub(super) const LATENCY_MS: u16 = 120;
+pub(in crate::throughput) const LATENCY_MS: u16 = 120;
 
 /// Buffers and window of both ends, in packets: nearly three times the latency at 1 Gb/s.
 pub(super) const BUFFER_PACKETS: u32 = 32_768;
@@ -215,7 +215,7 @@ fn flow(direction: Direction, from: SocketAddrV4, to: SocketAddrV4) -> FlowSpec 
 }
 
 /// The configuration's defaults, but for room and rate.
-fn leg(mode: SrtMode, address: SocketAddrV4) -> SrtLegSpec {
+pub(in crate::throughput) fn leg(mode: SrtMode, address: SocketAddrV4) -> SrtLegSpec {
     let (local_addr, remote_addr) = match mode {
         SrtMode::Listener => (address, None),
         SrtMode::Caller | SrtMode::Rendezvous => (

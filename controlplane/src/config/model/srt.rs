@@ -147,6 +147,18 @@ pub struct SrtSocketConfig {
     pub km_pre_announce: Option<u32>,
 }
 
+/// Latency of a leg that says nothing, in milliseconds (configuration.md 7.1).
+pub(crate) const SRT_LATENCY_MS_DEFAULT: u64 = 120;
+
+impl SrtLegConfig {
+    /// Receiver's latency in milliseconds, as far as this end decides: the far end may ask for more.
+    #[must_use]
+    pub fn receive_latency_ms(&self) -> u64 {
+        let both = self.latency_ms.unwrap_or(SRT_LATENCY_MS_DEFAULT);
+        self.recv_latency_ms.unwrap_or(both)
+    }
+}
+
 /// Who dials.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::super::error::{ConfigError, Problem};
 use super::super::model::{
-    SrtCryptoMode, SrtInputConfig, SrtInputRedundancy, SrtLegConfig, SrtMode, SrtOutputConfig,
-    SrtRetransmitAlgo, SrtSocketConfig,
+    Credential, SrtCryptoMode, SrtInputConfig, SrtInputRedundancy, SrtLegConfig, SrtMode,
+    SrtOutputConfig, SrtRetransmitAlgo, SrtSocketConfig,
 };
 use super::super::raw::{Object, UnknownFields};
 use super::{SECONDS, leg, srt_filter};
@@ -44,9 +44,14 @@ pub(super) fn output(
     let leg_1 = srt_leg(object)?;
     let socket = socket(object, leg_1.mode)?;
     let redundancy = match object.object("redundancy", "redundancy")? {
-        None => None,
+        None => {
+            fits(object, &leg_1, &socket)?;
+            None
+        }
         Some(mut leg_2) => {
             let leg = srt_leg(&mut leg_2)?;
+            fits_with_rtp(object, &leg_1, &socket, &socket)?;
+            fits_with_rtp(&leg_2, &leg, &SrtSocketConfig::default(), &socket)?;
             leg_2.finish(unknown);
             Some(leg)
         }
@@ -61,8 +66,27 @@ pub(super) fn output(
 //= draft-sharabayko-srt 3.2.1.1: a delay has 16 bits on the wire.
 const LATENCIES_MS: RangeInclusive<u64> = 0..=65_535;
 
-/// Lengths of a passphrase, in characters (configuration.md 17).
+/// Lengths of a passphrase, in characters (configuration.md 17) and, as keys are derived from it, in bytes.
 const PASSPHRASE_CHARS: RangeInclusive<usize> = 10..=79;
+
+/// Far ends that have nothing to say say so once a second, so that a silence of one second is none.
+const IDLE_SECONDS: RangeInclusive<u64> = 2..=86_400;
+
+/// Packets of a key, when nothing is configured (configuration.md 7.1).
+const KM_REFRESH_RATE_DEFAULT: u32 = 1 << 24;
+
+/// Bytes of payload, when nothing is configured.
+const PAYLOAD_SIZE_DEFAULT: u16 = 1_316;
+const MSS_DEFAULT: u16 = 1_500;
+
+/// Bytes of IPv4, UDP and SRT headers; SRT counts the same for IPv6.
+const HEADERS_BYTES: u16 = 44;
+/// What AES-GCM adds to a payload.
+const GCM_TAG_BYTES: u16 = 16;
+/// What the packet filter puts in front of one.
+const FILTER_BYTES: u16 = 4;
+const RTP_HEADER_BYTES: u16 = 12;
+const TS_PACKET_BYTES: u16 = 188;
 
 /// Longest stream id, in characters and, as the handshake carries it, in bytes.
 const STREAM_ID_MAX: usize = 512;
@@ -91,8 +115,8 @@ fn srt_leg(object: &mut Object) -> Result<SrtLegConfig, ConfigError> {
         latency_ms: object.integer("latency_ms", LATENCIES_MS)?,
         recv_latency_ms: object.integer("recv_latency_ms", LATENCIES_MS)?,
         peer_latency_ms: object.integer("peer_latency_ms", LATENCIES_MS)?,
-        peer_idle_timeout_secs: object.integer("peer_idle_timeout_secs", SECONDS)?,
-        passphrase: object.credential("passphrase", PASSPHRASE_CHARS)?,
+        peer_idle_timeout_secs: object.integer("peer_idle_timeout_secs", IDLE_SECONDS)?,
+        passphrase: passphrase(object)?,
         aes_key_len: aes_key_len(object)?,
         crypto_mode: object.word(
             "crypto_mode",
@@ -170,6 +194,17 @@ fn aes_key_len(object: &mut Object) -> Result<Option<u8>, ConfigError> {
     }
 }
 
+fn passphrase(object: &mut Object) -> Result<Option<Credential>, ConfigError> {
+    let passphrase = object.credential("passphrase", PASSPHRASE_CHARS)?;
+    match passphrase {
+        Some(passphrase) if !PASSPHRASE_CHARS.contains(&passphrase.expose().len()) => {
+            let expected = "a string of 10 to 79 characters and at most 79 bytes".to_owned();
+            Err(object.error("passphrase", Problem::Secret { expected }))
+        }
+        other => Ok(other),
+    }
+}
+
 fn stream_id(object: &mut Object) -> Result<Option<String>, ConfigError> {
     let text = object.text("stream_id", 0..=STREAM_ID_MAX)?;
     match text {
@@ -180,6 +215,12 @@ fn stream_id(object: &mut Object) -> Result<Option<String>, ConfigError> {
                 "stream_id",
                 Problem::unexpected(&Value::from(text), expected),
             ))
+        }
+        // The handshake fills up with zeros, so that a text that has one ends there.
+        Some(text) if text.contains('\0') => {
+            let expected = "a string without the character U+0000";
+            let problem = Problem::unexpected(&Value::from(text), expected);
+            Err(object.error("stream_id", problem))
         }
         other => Ok(other),
     }
@@ -210,6 +251,14 @@ fn socket(object: &mut Object, mode: SrtMode) -> Result<SrtSocketConfig, ConfigE
         km_refresh_rate: object.integer("km_refresh_rate", KEY_PACKETS)?,
         km_pre_announce: object.integer("km_pre_announce", KEY_PACKETS)?,
     };
+    let refresh = socket.km_refresh_rate.unwrap_or(KM_REFRESH_RATE_DEFAULT);
+    if let Some(announce) = socket
+        .km_pre_announce
+        .filter(|announce| *announce > refresh)
+    {
+        let rule = format!("a key is announced within its life, and km_refresh_rate is {refresh}");
+        return Err(object.error("km_pre_announce", Problem::rule(announce, rule)));
+    }
     match &socket.packet_filter {
         Some(filter) if mode == SrtMode::Rendezvous => {
             let rule = "a packet filter is not possible with mode rendezvous";
@@ -218,4 +267,52 @@ fn socket(object: &mut Object, mode: SrtMode) -> Result<SrtSocketConfig, ConfigE
         }
         _ => Ok(socket),
     }
+}
+
+/// Bytes of the longest message that a packet of the leg has room for.
+fn room(leg: &SrtLegConfig, socket: &SrtSocketConfig) -> u16 {
+    let is_sealed = leg.passphrase.is_some() && leg.crypto_mode == Some(SrtCryptoMode::AesGcm);
+    let tag_bytes = if is_sealed { GCM_TAG_BYTES } else { 0 };
+    let filter_bytes = socket.packet_filter.as_ref().map_or(0, |_| FILTER_BYTES);
+    let mss = leg.mss.unwrap_or(MSS_DEFAULT);
+    mss.saturating_sub(HEADERS_BYTES + tag_bytes + filter_bytes)
+}
+
+/// Checks that transport stream can be sent: what does not fit into a packet is sent by nobody.
+fn fits(object: &Object, leg: &SrtLegConfig, socket: &SrtSocketConfig) -> Result<(), ConfigError> {
+    let room = room(leg, socket);
+    if room < TS_PACKET_BYTES {
+        let rule = format!("{room} bytes fit into a packet, and a TS packet has {TS_PACKET_BYTES}");
+        let mss = leg.mss.unwrap_or(MSS_DEFAULT);
+        return Err(object.error("mss", Problem::rule(mss, rule)));
+    }
+    match socket.payload_size.filter(|size| *size > room) {
+        Some(payload_size) => {
+            let rule = format!("{room} bytes fit into a packet (mss, encryption, packet filter)");
+            Err(object.error("payload_size", Problem::rule(payload_size, rule)))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Checks that RTP packets can be sent whole on a leg, with the payload that is configured for both.
+fn fits_with_rtp(
+    object: &Object,
+    leg: &SrtLegConfig,
+    socket: &SrtSocketConfig,
+    of_both: &SrtSocketConfig,
+) -> Result<(), ConfigError> {
+    let room = room(leg, socket);
+    // Transport stream travels in datagrams of at most the default.
+    let payload_size = of_both.payload_size.unwrap_or(PAYLOAD_SIZE_DEFAULT);
+    let payload_size = payload_size.min(PAYLOAD_SIZE_DEFAULT);
+    let needed = RTP_HEADER_BYTES + payload_size;
+    if needed <= room {
+        return Ok(());
+    }
+    let rule = format!(
+        "{room} bytes fit into a packet, and an RTP packet with a payload of {payload_size} has {needed}"
+    );
+    let mss = leg.mss.unwrap_or(MSS_DEFAULT);
+    Err(object.error("mss", Problem::rule(mss, rule)))
 }

@@ -6,8 +6,8 @@ use bilbycast_shm_proto::model::{
 
 use super::PATH_DIFFERENTIAL_MS_DEFAULT;
 use crate::config::model::{
-    SrtCryptoMode, SrtInputConfig, SrtLegConfig, SrtMode, SrtOutputConfig, SrtRetransmitAlgo,
-    SrtSocketConfig,
+    SRT_LATENCY_MS_DEFAULT, SrtCryptoMode, SrtInputConfig, SrtLegConfig, SrtMode, SrtOutputConfig,
+    SrtRetransmitAlgo, SrtSocketConfig,
 };
 
 pub(super) fn input_spec(srt: &SrtInputConfig) -> SrtInputSpec {
@@ -38,7 +38,7 @@ pub(super) fn output_spec(srt: &SrtOutputConfig, wrap_payload_type: u8) -> SrtOu
 
 /// The defaults of configuration.md 7.1.
 fn leg_spec(leg: &SrtLegConfig, socket: &SrtSocketConfig) -> SrtLegSpec {
-    let latency_ms = leg.latency_ms.unwrap_or(LATENCY_MS);
+    let latency_ms = leg.latency_ms.unwrap_or(SRT_LATENCY_MS_DEFAULT);
     // The parser keeps latencies to 16 bits, times to a day, and caps at -1 or above.
     let millis =
         |value: Option<u64>| u16::try_from(value.unwrap_or(latency_ms)).unwrap_or(u16::MAX);
@@ -96,5 +96,4 @@ fn leg_spec(leg: &SrtLegConfig, socket: &SrtSocketConfig) -> SrtLegSpec {
     }
 }
 
-const LATENCY_MS: u64 = 120;
 const AES_KEY_LEN: u8 = 16;

@@ -153,7 +153,7 @@ fn legal_srt() -> impl Strategy<Value = Value> {
         ),
         (
             option::of(-1_i32..),
-            option::of(".{0,128}"),
+            option::of("[^\\x00\\n]{0,128}"),
             option::of(32_u32..=1 << 20),
             option::of(188_u16..=1_456),
         ),

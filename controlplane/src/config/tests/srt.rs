@@ -220,7 +220,7 @@ fn a_wrong_field_is_named() {
         integer("latency_ms", 65_536, 0, 65_535),
         integer("recv_latency_ms", 65_536, 0, 65_535),
         integer("peer_latency_ms", 65_536, 0, 65_535),
-        integer("peer_idle_timeout_secs", 0, 1, 86_400),
+        integer("peer_idle_timeout_secs", 1, 2, 86_400),
         text(
             json!({"passphrase": "hush hush"}),
             "passphrase has a value that is not shown, expected a string of 10 to 79 characters",
@@ -288,6 +288,23 @@ fn a_wrong_field_is_named() {
         ),
         integer("km_refresh_rate", 0, 1, 2_147_483_647),
         integer("km_pre_announce", 0, 1, 2_147_483_647),
+        text(
+            json!({"km_refresh_rate": 1_000, "km_pre_announce": 1_001}),
+            "km_pre_announce is 1001; a key is announced within its life, and km_refresh_rate is 1000 \
+             (at input.km_pre_announce)",
+        ),
+        text(
+            json!({"km_pre_announce": 16_777_217}),
+            "km_pre_announce is 16777217; a key is announced within its life, and km_refresh_rate is 16777216",
+        ),
+        text(
+            json!({"passphrase": "hush €€€".repeat(6)}),
+            "passphrase has a value that is not shown, expected a string of 10 to 79 characters and at most 79 bytes",
+        ),
+        text(
+            json!({"stream_id": "a\u{0}b"}),
+            "expected a string without the character U+0000 (at input.stream_id)",
+        ),
         filter("arq", "the only filter is fec"),
         filter("fec", "cols is missing"),
         filter("fec,cols:0", "cols is an integer from 1 to 256"),
@@ -328,5 +345,64 @@ fn a_wrong_field_is_named() {
         let message = parse_flow(written, None).unwrap_err().to_string();
         assert!(message.contains(&expected), "{message}\n{expected}");
         assert!(!message.contains("hush"), "{message}");
+    }
+}
+
+#[test]
+fn what_an_output_sends_fits_into_its_packets() {
+    let caller = json!({"type": "srt", "id": "a", "name": "A", "mode": "caller",
+        "local_addr": "192.0.2.2:0", "remote_addr": "192.0.2.1:9000"});
+    let sealed = json!({"passphrase": "hush hush!", "crypto_mode": "aes-gcm"});
+    let mut leg = caller.clone();
+    for field in ["type", "id", "name"] {
+        leg.as_object_mut().unwrap().remove(field);
+    }
+    let both = |one: Value, two: Value| with(&one, &json!({"redundancy": with(&leg, &two)}));
+    for fields in [
+        // Transport stream without a payload_size is cut to what fits.
+        json!({"mss": 1_316}),
+        json!({"mss": 232}),
+        json!({"mss": 796, "payload_size": 752}),
+        with(&sealed, &json!({"payload_size": 1_440})),
+        json!({"packet_filter": "fec,cols:4", "payload_size": 1_452}),
+        both(json!({}), sealed.clone()),
+        both(json!({"mss": 1_372}), json!({"mss": 1_372})),
+        both(
+            json!({"mss": 808, "payload_size": 752}),
+            json!({"mss": 808}),
+        ),
+    ] {
+        let written = with(&caller, &fields);
+        parse_output(written, "main").unwrap();
+    }
+    for (fields, expected) in [
+        (
+            json!({"mss": 231}),
+            "mss is 231; 187 bytes fit into a packet, and a TS packet has 188",
+        ),
+        (
+            json!({"mss": 795, "payload_size": 752}),
+            "payload_size is 752; 751 bytes fit into a packet (mss, encryption, packet filter)",
+        ),
+        (
+            with(&sealed, &json!({"payload_size": 1_441})),
+            "payload_size is 1441; 1440 bytes fit",
+        ),
+        (
+            json!({"packet_filter": "fec,cols:4", "payload_size": 1_453}),
+            "payload_size is 1453; 1452 bytes fit",
+        ),
+        (
+            both(json!({"mss": 1_316}), json!({})),
+            "mss is 1316; 1272 bytes fit into a packet, and an RTP packet with a payload of 1316 has 1328",
+        ),
+        (
+            both(json!({}), json!({"mss": 1_371})),
+            "redundancy: mss is 1371; 1327 bytes fit",
+        ),
+    ] {
+        let written = with(&caller, &fields);
+        let message = parse_output(written, "main").unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}\n{expected}");
     }
 }

@@ -55,6 +55,16 @@ pub enum Patched<L> {
     Activate(Endpoint<L>),
 }
 
+impl<L> Patched<L> {
+    /// What is staged then.
+    #[must_use]
+    pub const fn endpoint(&self) -> &Endpoint<L> {
+        match self {
+            Self::Staged(next) | Self::Scheduled(next) | Self::Activate(next) => next,
+        }
+    }
+}
+
 impl<L: Leg> Endpoint<L> {
     /// That of something that nobody has connected yet.
     #[must_use]
@@ -112,18 +122,18 @@ impl<L: Leg> Endpoint<L> {
         &self.seen
     }
 
-    /// Takes note of what the configuration says now. When somebody else has changed it, that is staged too, unless an
-    /// activation waits, and whom this was connected with is no longer known.
-    pub fn follow(&mut self, configured: Configured<L>) {
+    /// Takes note of what the configuration says now. When somebody else has changed it, that is staged too, whom this
+    /// was connected with is no longer known, and an activation that waits is cancelled, for it was asked for by
+    /// somebody who knew another configuration: that activation is returned.
+    pub fn follow(&mut self, configured: Configured<L>) -> Option<Scheduled> {
         if self.seen == configured {
-            return;
+            return None;
         }
-        if self.scheduled.is_none() {
-            self.staged = Settings::of(&configured);
-        }
+        self.staged = Settings::of(&configured);
         self.applied.peer = None;
         self.applied.transport_file = None;
         self.seen = configured;
+        self.scheduled.take()
     }
 
     /// What `body`, a PATCH of `staged`, makes of this at the time `now`.
@@ -199,14 +209,10 @@ impl<L: Leg> Endpoint<L> {
         self
     }
 
-    /// What this is after its scheduled activation failed, or was cancelled. Legs that the configuration has no longer
-    /// cannot stay staged.
+    /// What this is after its scheduled activation failed, or was cancelled by whoever asked for it.
     #[must_use]
     pub fn given_up(mut self) -> Self {
         self.scheduled = None;
-        if self.staged.legs.len() != self.seen.legs.len() {
-            self.staged = Settings::of(&self.seen);
-        }
         self
     }
 

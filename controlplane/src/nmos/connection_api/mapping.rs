@@ -58,6 +58,13 @@ pub trait Mapped: Told {
         applied: &mut Applied<Self>,
     ) -> Result<(), ConfigError>;
 
+    /// Whether the flow takes the stream that the transport file names.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Field`] when the operator's own rules stand against it.
+    fn accepts(flow: &FlowConfig, settings: &Settings<Self>) -> Result<(), ConfigError>;
+
     /// The legs with nothing left to the node's choice.
     fn resolved(legs: &[Self], host: &dyn Host) -> Vec<Self>;
 }
@@ -78,14 +85,17 @@ pub fn activated_flow<L: Mapped>(
     let from = from
         .filter(|from| from.legs.len() == settings.legs.len())
         .ok_or_else(|| changed_since(flow, subject))?;
+    if settings.master_enable {
+        L::accepts(flow, settings)?;
+    }
     let mut document = serde_json::to_value(flow).unwrap_or_default();
     L::write(&mut document, subject, &from, settings, id, applied)?;
     let parsed = parse_flow(document, Some(&flow.id))?;
     Ok(parsed.value)
 }
 
-/// Somebody has changed the flow since the activation was scheduled.
-fn changed_since(flow: &FlowConfig, subject: &Subject) -> ConfigError {
+/// Somebody has changed the flow since the activation was asked for.
+pub(super) fn changed_since(flow: &FlowConfig, subject: &Subject) -> ConfigError {
     let owner = format!("flow '{}'", flow.id.escape_debug());
     let path = match &subject.output_id {
         Some(output_id) => format!("output '{}'", output_id.escape_debug()),
@@ -99,7 +109,7 @@ fn changed_since(flow: &FlowConfig, subject: &Subject) -> ConfigError {
         field: path,
         problem: Problem::rule(
             "what it is now",
-            "it is not RTP, or has another number of legs than when the activation was scheduled",
+            "it has been changed since the activation was asked for",
         ),
     }
     .into()

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::activation::unexpected;
 use super::endpoint::{Applied, Endpoint, Patched};
 use super::host::SystemHost;
-use super::mapping::activated_flow;
+use super::mapping::{activated_flow, changed_since};
 use super::params::{ReceiverLeg, SenderLeg};
 use super::saved::Endpoints;
 use super::side::Side;
@@ -47,6 +47,15 @@ impl Connections {
         let entry = Entry { id, params: body };
         let mut answers = self.patch_all::<L>(vec![entry]).await;
         answers.pop().unwrap_or_else(|| Err(defect()))
+    }
+
+    /// As [`Self::patch`], for a receiver.
+    pub(in crate::nmos) async fn patch_receiver(
+        self: &Arc<Self>,
+        id: Uuid,
+        body: Value,
+    ) -> Result<(), ConnectionError> {
+        self.patch::<ReceiverLeg>(id, body).await.map(drop)
     }
 
     /// As [`Self::patch`] for each entry, in their order.
@@ -108,9 +117,13 @@ impl Connections {
 
     /// Stages what a PATCH says, unless it is to be activated now.
     fn stage<L: Side>(&self, id: Uuid, params: &Value) -> Result<Next<L>, ConnectionError> {
-        let found = self.look::<L>(id)?;
+        let found = self.look_in_turn::<L>(&self.nmos.model(), id)?;
         let reach = SystemHost::of(&found.model).reach();
-        let (status, next) = match found.endpoint.patch(params, &reach, Tai::now())? {
+        let patched = found.endpoint.patch(params, &reach, Tai::now())?;
+        if params.get("transport_file").is_some() {
+            accept(&found, patched.endpoint(), id)?;
+        }
+        let (status, next) = match patched {
             Patched::Staged(next) => (200, next),
             Patched::Scheduled(next) => {
                 // What the configuration can never be is told now, not when nobody listens any more.
@@ -214,12 +227,16 @@ impl Connections {
     async fn carry_out<L: Side>(self: &Arc<Self>, ids: impl Iterator<Item = Uuid>) {
         let mut activations = Vec::new();
         let mut whose = Vec::new();
+        let model = self.nmos.model();
         for id in ids {
-            let Ok(found) = self.look::<L>(id) else {
-                tracing::warn!("NMOS: {} {id} has gone before its activation", L::SIDE);
-                self.put_entry::<L>(id, None);
+            let Ok(found) = self.look_in_turn::<L>(&model, id) else {
+                self.forget::<L>(id);
                 continue;
             };
+            if found.endpoint.scheduled().is_none() {
+                // Somebody has changed the configuration at the last moment.
+                continue;
+            }
             let next = found.endpoint.clone();
             whose.push((id, found.subject.flow_id.clone(), next.clone()));
             activations.push(Activation { id, found, next });
@@ -234,7 +251,7 @@ impl Connections {
                 L::SIDE
             );
             tracing::error!("{message}");
-            let notice = Notice::new(Severity::Warning, Category::Config, message);
+            let notice = Notice::new(Severity::Warning, Category::Nmos, message);
             let events = self.nmos.node().events();
             events.raise(notice.of_flow(&flow_id));
             self.put_entry(id, Some(endpoint.given_up()));
@@ -245,7 +262,7 @@ impl Connections {
         L::table_mut(&mut self.lock()).get(&id).cloned()
     }
 
-    fn put_entry<L: Side>(&self, id: Uuid, endpoint: Option<Endpoint<L>>) {
+    pub(super) fn put_entry<L: Side>(&self, id: Uuid, endpoint: Option<Endpoint<L>>) {
         let mut endpoints = self.lock();
         let table = L::table_mut(&mut endpoints);
         match endpoint {
@@ -255,7 +272,7 @@ impl Connections {
     }
 
     /// Writes what has to outlive this process. Endpoints of what is no longer configured are forgotten.
-    async fn save(&self) -> Result<(), ConnectionError> {
+    pub(super) async fn save(&self) -> Result<(), ConnectionError> {
         let model = self.nmos.model();
         let node_id = model.config().node_id;
         let document = {
@@ -300,11 +317,17 @@ impl<L: Side> Activation<L> {
             .map_or("", |found| found.label());
         let (id, settings, subject) = (self.id, self.next.staged().clone(), subject.clone());
         let applied = self.next.applied().clone();
+        let expected = self.next.scheduled().map(|_| self.next.seen().clone());
         FlowEdit {
             flow_id: subject.flow_id.clone(),
             what: format!("NMOS activation of {} '{}'", L::SIDE, label.escape_debug()),
             edit: Box::new(move |flow| {
                 let mut applied = applied.clone();
+                if let Some(expected) = &expected
+                    && L::configured(flow, &subject, &applied).as_ref() != Some(expected)
+                {
+                    return Err(changed_since(flow, &subject));
+                }
                 let flow = activated_flow(flow, &subject, &settings, id, &mut applied)?;
                 Ok((flow, applied.removed))
             }),
@@ -350,6 +373,14 @@ impl<L> Waiting<L> {
 
 fn defect() -> ConnectionError {
     NodeError::Internal.into()
+}
+
+/// Whether the flow takes what the transport file names.
+fn accept<L: Side>(found: &Found<L>, next: &Endpoint<L>, id: Uuid) -> Result<(), ConnectionError> {
+    let Found { subject, model, .. } = found;
+    let flow = model.config().flow(&subject.flow_id);
+    let flow = flow.ok_or_else(|| ConnectionError::not_found::<L>(id))?;
+    L::accepts(flow, next.staged()).map_err(|error| NodeError::from(error).into())
 }
 
 /// Whether what is staged makes a legal configuration now.

@@ -124,7 +124,7 @@ fn endpoint<L: Leg>(saved: &Value) -> Option<Endpoint<L>> {
         Value::Null => None,
         scheduled => Some(Scheduled::restore(scheduled)?),
     };
-    if scheduled.is_none() && settings.legs.len() != seen.legs.len() {
+    if settings.legs.len() != seen.legs.len() {
         return None;
     }
     let applied = Applied {

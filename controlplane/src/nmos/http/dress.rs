@@ -67,7 +67,7 @@ pub(crate) async fn dress<B: MessageBody>(
     if is_options && response.status() == StatusCode::NO_CONTENT {
         *response.response_mut().status_mut() = StatusCode::OK;
         let headers = response.headers_mut();
-        if let Some(methods) = headers.get(header::ALLOW).cloned() {
+        if let Some(methods) = headers.get(header::ALLOW).and_then(for_pages) {
             headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
         }
         for (name, value) in PREFLIGHT {
@@ -116,6 +116,19 @@ impl ResponseError for Dressed {
 fn open(headers: &mut HeaderMap) {
     let any = HeaderValue::from_static("*");
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
+}
+
+/// The methods that a page of another origin may try, from those that are answered. GET is always among them, for the
+/// RAML of IS-05 has it where the answer is 405, and a page must be able to read that.
+fn for_pages(allowed: &HeaderValue) -> Option<HeaderValue> {
+    let allowed = allowed.to_str().ok()?;
+    let has_get = allowed.split(", ").any(|method| method == "GET");
+    let methods = if has_get {
+        allowed.to_owned()
+    } else {
+        format!("GET, {allowed}")
+    };
+    HeaderValue::from_str(&methods).ok()
 }
 
 /// Why the request must not even be looked at.

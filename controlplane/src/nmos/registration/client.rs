@@ -15,6 +15,7 @@ use ureq::unversioned::transport::DefaultConnector;
 mod roots;
 mod route;
 
+pub(in crate::nmos) use roots::tls_config;
 use route::Route;
 
 use super::machine::{Answer, Call, Verb};
@@ -89,7 +90,7 @@ fn agent(registry: &Registry) -> Result<Agent, String> {
         .max_idle_connections(0)
         .user_agent(concat!("bilbycast-edge/", env!("CARGO_PKG_VERSION")));
     if registry.is_tls() {
-        config = config.tls_config(roots::tls_config()?);
+        config = config.tls_config(tls_config()?);
     }
     let route = Route::new(registry.addresses());
     Ok(Agent::with_parts(

@@ -3,26 +3,30 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bilbycast_shm_proto::event::{Category, Severity};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::client::Client;
 use super::discovery::{Discovery, Finding};
-use super::machine::{Answer, Machine, Output, Report, Weight};
+use super::machine::{Answer, Machine, Output};
 use super::settings::{Settings, Way, nics, peer};
+use super::voice::Voice;
 use super::{Posted, State};
-use crate::events::Notice;
 use crate::nmos::Nmos;
 use crate::nmos::resources::Model;
 
 /// Keeps the node registered as its configuration of the moment says, until `end` says otherwise.
 pub(super) async fn run(nmos: Arc<Nmos>, mut end: watch::Receiver<bool>) {
+    let mut voice = Voice::new(Instant::now());
     loop {
         let settings = current_settings(&nmos);
         let has_ended = match settings.way {
             Way::Off => rest(&nmos, &settings, &mut end).await,
-            _ => Session::start(&nmos, settings).run(&mut end).await,
+            _ => {
+                Session::start(&nmos, settings, &mut voice)
+                    .run(&mut end)
+                    .await
+            }
         };
         if has_ended {
             return;
@@ -38,6 +42,9 @@ async fn rest(nmos: &Nmos, settings: &Settings, end: &mut watch::Receiver<bool>)
         registry: None,
         last_heartbeat: None,
         reason: None,
+        registries: Vec::new(),
+        refused: Vec::new(),
+        refused_total: 0,
     });
     let mut look = ticks();
     loop {
@@ -54,6 +61,7 @@ async fn rest(nmos: &Nmos, settings: &Settings, end: &mut watch::Receiver<bool>)
 /// One way of being registered, from its beginning to the deletion from the registry.
 struct Session<'a> {
     nmos: &'a Nmos,
+    voice: &'a mut Voice,
     settings: Settings,
     machine: Machine,
     client: Option<Client>,
@@ -63,12 +71,13 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn start(nmos: &'a Nmos, settings: Settings) -> Self {
+    fn start(nmos: &'a Nmos, settings: Settings, voice: &'a mut Voice) -> Self {
         let models = nmos.subscribe();
         let model = nmos.model();
         let discovery = Discovery::start(&settings, &nics(model.config(), &model));
         Self {
             nmos,
+            voice,
             machine: Machine::new(settings.identity(), model, Instant::now()),
             settings,
             client: None,
@@ -149,7 +158,7 @@ impl<'a> Session<'a> {
                         Err(error) => self.fail(&format!("no thread for HTTP: {error}")),
                     }
                 }
-                Output::Tell(report) => tell(self.nmos, &report),
+                Output::Tell(report) => self.voice.tell(self.nmos, &report, Instant::now()),
                 Output::Wait(until) => return Some(until),
                 Output::Withdraw => self.discovery.withdraw().await,
             }
@@ -171,12 +180,16 @@ impl<'a> Session<'a> {
     }
 
     fn post(&self) {
+        let (refused, refused_total) = self.machine.refused();
         self.nmos.registration.post(Posted {
             mode: self.settings.way.mode(),
             state: self.machine.state(),
             registry: self.machine.registry().map(ToString::to_string),
             last_heartbeat: self.machine.last_heartbeat(),
             reason: self.machine.reason(),
+            registries: self.machine.seen(),
+            refused,
+            refused_total,
         });
     }
 }
@@ -208,34 +221,6 @@ fn ticks() -> tokio::time::Interval {
     let mut ticks = interval(LOOK_PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
-}
-
-fn tell(nmos: &Nmos, report: &Report) {
-    let message = format!("NMOS: {}", report.message);
-    let severity = match report.weight {
-        Weight::Detail => {
-            tracing::debug!("{message}");
-            return;
-        }
-        Weight::Step => {
-            tracing::info!("{message}");
-            return;
-        }
-        Weight::Problem => {
-            tracing::warn!("{message}");
-            return;
-        }
-        Weight::Event => {
-            tracing::info!("{message}");
-            Severity::Info
-        }
-        Weight::BadEvent => {
-            tracing::warn!("{message}");
-            Severity::Warning
-        }
-    };
-    let notice = Notice::new(severity, Category::Nmos, message);
-    nmos.node().events().raise(notice);
 }
 
 /// How late a change of the configuration, or of the interfaces, may be seen.

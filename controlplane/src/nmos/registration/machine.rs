@@ -5,25 +5,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod backlog;
+mod calls;
 mod exchange;
+mod refused;
 mod registries;
 mod replies;
+mod standing;
 #[cfg(test)]
 mod tests;
 
 pub(super) use exchange::{Answer, Call, Identity, Output, Report, Verb, Weight};
 
 use backlog::{Backlog, Job};
+use refused::Refused;
 use registries::Registries;
+use standing::Standing;
 
-use super::State;
-use super::registry::{API_VERSION, Advert, Registry};
+use super::registry::{API_VERSION, Advert, Refusal, Registry, shortened};
 use crate::nmos::resources::{Model, Resource};
 
 /// Keeps a node registered with the best registry that answers.
 ///
 /// * Getters: [`state`](Self::state), [`registry`](Self::registry), [`last_heartbeat`](Self::last_heartbeat),
-///   [`reason`](Self::reason).
+///   [`reason`](Self::reason), [`seen`](Self::seen), [`refused`](Self::refused).
 /// * Input: `handle_*`, with the time of now, which never goes back.
 /// * Output: [`poll_output`](Self::poll_output), to be called after each input until it answers [`Output::Wait`]; then
 ///   [`handle_timeout`](Self::handle_timeout) is due at the moment that it names, unless other input comes first.
@@ -36,8 +40,8 @@ pub(super) struct Machine {
     model: Arc<Model>,
     // Discovery.
     registries: Registries,
-    /// Why the advertisements that are there now are not taken, by name.
-    refusals: BTreeMap<String, String>,
+    /// The advertisements that are there now and are not taken, by name.
+    refusals: BTreeMap<String, NotTaken>,
     trouble: Option<String>,
     /// Until then nobody is told that there is no registry: one may be about to answer.
     quiet_until: Option<Instant>,
@@ -51,8 +55,8 @@ pub(super) struct Machine {
     is_stale: bool,
     /// Whether older versions have been unregistered at this registry.
     is_displaced: bool,
-    /// Whether this registry has been reported for what it refuses: once is enough for an event.
-    is_refusal_told: bool,
+    /// What this registry does not take.
+    refused: Refused,
     /// Whether a heartbeat was answered well since the node was last forgotten.
     has_beaten: bool,
     heartbeat_at: Option<Instant>,
@@ -101,12 +105,12 @@ enum Step {
     Join { is_clean: bool, node: Arc<Resource> },
 }
 
-/// Where the node stands, as people were told.
+/// An advertisement that is not taken.
 #[derive(Debug, Eq, PartialEq)]
-enum Standing {
-    Untold,
-    Alone,
-    Member(String),
+struct NotTaken {
+    /// Absent where it is not told, or no number.
+    priority: Option<u16>,
+    why: String,
 }
 
 impl Machine {
@@ -125,7 +129,7 @@ impl Machine {
             backlog: Backlog::default(),
             is_stale: false,
             is_displaced: false,
-            is_refusal_told: false,
+            refused: Refused::default(),
             has_beaten: false,
             heartbeat_at: None,
             last_good: None,
@@ -144,19 +148,37 @@ impl Machine {
         let mut taken = Vec::new();
         let mut refusals = BTreeMap::new();
         for advert in adverts.iter().take(ADVERTS_MAX) {
-            match advert.judge(self.identity.protocol) {
-                Ok(registry) => taken.push(registry),
-                Err(refusal) => {
-                    let name = super::registry::shortened(&advert.name);
-                    refusals.insert(name, refusal.to_string());
+            let refusal = match advert.judge(self.identity.protocol) {
+                Ok(registry) => {
+                    taken.push(registry);
+                    continue;
                 }
+                Err(refusal) => refusal,
+            };
+            let name = shortened(&advert.name);
+            if let Refusal::Lookup(_) = refusal
+                && let Some(known) = self.registries.named(&name)
+            {
+                self.tell(
+                    Weight::Problem,
+                    format!("registry {known} remains as it was: {refusal}"),
+                );
+                taken.push(known);
+                continue;
             }
-        }
-        for (name, refusal) in &refusals {
-            if self.refusals.get(name) != Some(refusal) {
+            let not_taken = NotTaken {
+                priority: advert.pri.as_ref().and_then(|_| advert.priority().ok()),
+                why: refusal.to_string(),
+            };
+            if self.refusals.get(&name).map(|old| &old.why) != Some(&not_taken.why) {
+                let weight = match refusal.is_fault() {
+                    true => Weight::BadEvent,
+                    false => Weight::Event,
+                };
                 let message = format!("registry {name} is not taken: {refusal}");
-                self.tell(Weight::Problem, message);
+                self.tell(weight, message);
             }
+            refusals.insert(name, not_taken);
         }
         self.refusals = refusals;
         self.handle_registries(taken, now);
@@ -166,7 +188,7 @@ impl Machine {
     pub(super) fn handle_registries(&mut self, registries: Vec<Registry>, now: Instant) {
         if self.trouble.take().is_some() {
             self.tell(
-                Weight::Step,
+                Weight::Event,
                 "registries can be looked for again".to_owned(),
             );
         }
@@ -176,7 +198,7 @@ impl Machine {
         for registry in new.iter().filter(|registry| !old.contains(registry)) {
             let priority = registry.priority();
             self.tell(
-                Weight::Step,
+                Weight::Event,
                 format!("registry {registry} found, with priority {priority}"),
             );
         }
@@ -185,7 +207,7 @@ impl Machine {
             .filter(|registry| !new.iter().any(|new| new.is_same(registry)))
         {
             self.tell(
-                Weight::Step,
+                Weight::Event,
                 format!("registry {registry} is no longer there"),
             );
         }
@@ -196,7 +218,7 @@ impl Machine {
     pub(super) fn handle_trouble(&mut self, trouble: String, now: Instant) {
         if self.trouble.as_ref() != Some(&trouble) {
             self.tell(
-                Weight::Problem,
+                Weight::BadEvent,
                 format!("registries cannot be looked for: {trouble}"),
             );
             self.trouble = Some(trouble);
@@ -239,46 +261,6 @@ impl Machine {
     pub(super) fn poll_output(&mut self) -> Output {
         let output = self.outputs.pop_front();
         output.unwrap_or_else(|| Output::Wait(self.next_timeout()))
-    }
-
-    /// Where the registration stands.
-    pub(super) fn state(&self) -> State {
-        match self.stage {
-            Stage::Member { is_complete: true } => State::Registered,
-            Stage::Idle if self.registries.iter().len() == 0 => State::Searching,
-            Stage::Idle => State::Retrying,
-            _ => State::Registering,
-        }
-    }
-
-    /// The registry that is used or tried.
-    pub(super) fn registry(&self) -> Option<&Registry> {
-        self.current.as_deref()
-    }
-
-    /// When the last heartbeat, or node resource, with a good answer was sent.
-    pub(super) const fn last_heartbeat(&self) -> Option<Instant> {
-        self.last_good
-    }
-
-    /// Why the node is not registered.
-    pub(super) fn reason(&self) -> Option<String> {
-        if matches!(self.stage, Stage::Member { .. }) {
-            return None;
-        }
-        let refusal = self.refusals.iter().next();
-        let refusal = refusal.map(|(name, why)| format!("registry {name} is not taken: {why}"));
-        let is_alone = self.registries.iter().len() == 0;
-        let other = match is_alone {
-            true => refusal.or_else(|| self.failure.clone()),
-            false => self.failure.clone(),
-        };
-        let none = || format!("no registry found {}", self.identity.way);
-        let reason = self.trouble.clone().or(other);
-        match (reason, is_alone) {
-            (None, true) => Some(none()),
-            (reason, _) => reason,
-        }
     }
 
     fn drive(&mut self, now: Instant) {
@@ -324,6 +306,8 @@ impl Machine {
             .last_good
             .is_some_and(|last_good| now.saturating_duration_since(last_good) <= EXPIRY);
         self.stage = if is_fresh && self.backlog.is_told() {
+            // What another one did not take, this one may.
+            self.backlog.offer_again(self.refused.iter());
             Stage::Probe
         } else {
             self.backlog.forget();
@@ -331,7 +315,7 @@ impl Machine {
             Stage::Join { is_clean: false }
         };
         self.is_displaced = false;
-        self.is_refusal_told = false;
+        self.refused.clear();
         let what = match self.stage {
             Stage::Probe => "asking whether it knows this node",
             _ => "registering",
@@ -340,49 +324,15 @@ impl Machine {
         self.current = Some(registry);
     }
 
-    /// There is no registry to turn to.
-    fn stand_alone(&mut self, now: Instant) {
-        let is_quiet = self.quiet_until.is_some_and(|until| now < until);
-        if !is_quiet {
-            self.quiet_until = None;
-        }
-        let is_known = self.registries.iter().len() > 0;
-        let failure = self.reason().unwrap_or_default();
-        match &self.standing {
-            Standing::Member(registry) => {
-                let message = format!("the registration with {registry} is lost: {failure}");
-                self.standing = Standing::Alone;
-                self.tell(Weight::BadEvent, message);
-            }
-            Standing::Untold if is_known => {
-                self.standing = Standing::Alone;
-                self.tell(
-                    Weight::BadEvent,
-                    format!("no registry can be used: {failure}"),
-                );
-            }
-            Standing::Untold if !is_quiet => {
-                self.standing = Standing::Alone;
-                self.tell(Weight::Event, failure);
-            }
-            Standing::Untold | Standing::Alone => {}
-        }
-        let counters = self.model.version_counters();
-        let may_announce = self.identity.is_peer && (!is_quiet || is_known);
-        if may_announce && self.announced != Some(counters) {
-            if self.announced.is_none() {
-                self.tell(Weight::Step, "announcing this node to its peers".to_owned());
-            }
-            self.announced = Some(counters);
-            self.outputs.push_back(Output::Advertise(counters));
-        }
-    }
-
     /// Sends the heartbeat when it is due, else what the registry has yet to hear.
     fn keep_up(&mut self, is_complete: bool, now: Instant) {
         if self.heartbeat_at.is_none_or(|at| at <= now) {
             self.send_heartbeat(now);
             return;
+        }
+        if self.refused.is_due(now) {
+            self.backlog.offer_again(self.refused.iter());
+            self.is_stale = true;
         }
         if std::mem::take(&mut self.is_stale) {
             self.backlog.plan(&self.model);
@@ -420,71 +370,6 @@ impl Machine {
         self.outputs.push_back(Output::Ended);
     }
 
-    fn send_heartbeat(&mut self, now: Instant) {
-        self.heartbeat_at = Some(now + HEARTBEAT_PERIOD);
-        let path = format!("health/nodes/{}", self.identity.node_id);
-        self.send(Verb::Post, API_VERSION, &path, None, Step::Heartbeat, now);
-    }
-
-    fn send_node(&mut self, is_clean: bool, now: Instant) {
-        self.withdraw();
-        // The registry counts from here on, as it does from a heartbeat.
-        self.heartbeat_at = Some(now + HEARTBEAT_PERIOD);
-        let node = Arc::clone(self.model.node());
-        let step = Step::Join {
-            is_clean,
-            node: Arc::clone(&node),
-        };
-        self.send(Verb::Post, API_VERSION, "resource", Some(node), step, now);
-    }
-
-    fn send_delete_node(&mut self, version: &str, step: Step, now: Instant) {
-        let path = format!("resource/nodes/{}", self.identity.node_id);
-        self.send(Verb::Delete, version, &path, None, step, now);
-    }
-
-    fn send_job(&mut self, job: Job, now: Instant) {
-        let (verb, path, body) = match &job {
-            Job::Delete(kind, id) => {
-                let path = format!("resource/{}/{id}", kind.plural());
-                (Verb::Delete, path, None)
-            }
-            Job::Post(resource) => {
-                let path = "resource".to_owned();
-                (Verb::Post, path, Some(Arc::clone(resource)))
-            }
-        };
-        self.send(verb, API_VERSION, &path, body, Step::Job(job), now);
-    }
-
-    fn send(
-        &mut self,
-        verb: Verb,
-        version: &str,
-        path: &str,
-        body: Option<Arc<Resource>>,
-        step: Step,
-        now: Instant,
-    ) {
-        let Some(registry) = self.current.clone() else {
-            return;
-        };
-        self.under_way = Some(UnderWay { step, sent_at: now });
-        self.outputs.push_back(Output::Send(Call {
-            verb,
-            url: registry.url(version, path),
-            body,
-            registry,
-        }));
-    }
-
-    fn withdraw(&mut self) {
-        if self.announced.take().is_some() {
-            self.tell(Weight::Step, "no longer announced to peers".to_owned());
-            self.outputs.push_back(Output::Withdraw);
-        }
-    }
-
     fn next_timeout(&self) -> Option<Instant> {
         if self.under_way.is_some() || self.has_ended {
             return None;
@@ -492,7 +377,7 @@ impl Machine {
         match self.stage {
             Stage::Member { .. } => self.heartbeat_at,
             _ => {
-                let retry_at = self.registries.next_retry(self.model.node().version());
+                let retry_at = self.registries.next_retry();
                 retry_at.into_iter().chain(self.quiet_until).min()
             }
         }

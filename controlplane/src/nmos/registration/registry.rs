@@ -24,6 +24,8 @@ pub(super) struct Advert {
     pub(super) api_auth: Option<String>,
     /// `pri` of its TXT record.
     pub(super) pri: Option<String>,
+    /// Why all this is not known.
+    pub(super) trouble: Option<String>,
 }
 
 /// A registry that this node may use.
@@ -48,6 +50,8 @@ pub(super) enum Refusal {
     Address(String),
     #[error("api_auth is \"{0}\", and this node has no authorization")]
     Authorization(String),
+    #[error("it cannot be looked up: {0}")]
+    Lookup(String),
     #[error("its port is 0")]
     Port,
     #[error("pri is \"{0}\", expected a number from 0 to 65535")]
@@ -68,6 +72,9 @@ impl Advert {
             let value = value.as_deref().unwrap_or(otherwise);
             shortened(value)
         };
+        if let Some(trouble) = &self.trouble {
+            return Err(Refusal::Lookup(trouble.clone()));
+        }
         // Before these two there were only plain HTTP, and nobody who asked for authorization.
         let versions = given(&self.api_ver, "");
         let mut older: Vec<_> = versions
@@ -88,13 +95,7 @@ impl Advert {
         if auth != "false" {
             return Err(Refusal::Authorization(auth));
         }
-        let priority = match &self.pri {
-            None => u16::MAX,
-            Some(text) => {
-                let number = text.parse();
-                number.map_err(|_| Refusal::Priority(shortened(text)))?
-            }
-        };
+        let priority = self.priority()?;
         if self.port == 0 {
             return Err(Refusal::Port);
         }
@@ -121,6 +122,27 @@ impl Advert {
             older,
         })
     }
+
+    /// The lowest is the best.
+    pub(super) fn priority(&self) -> Result<u16, Refusal> {
+        match &self.pri {
+            None => Ok(u16::MAX),
+            Some(text) => {
+                let number = text.parse();
+                number.map_err(|_| Refusal::Priority(shortened(text)))
+            }
+        }
+    }
+}
+
+impl Refusal {
+    /// Whether something is wrong with the advertisement; else it is meant for other nodes.
+    pub(super) const fn is_fault(&self) -> bool {
+        match self {
+            Self::Address(_) | Self::Lookup(_) | Self::Port | Self::Priority(_) => true,
+            Self::Authorization(_) | Self::Protocol { .. } | Self::Version(_) => false,
+        }
+    }
 }
 
 impl Registry {
@@ -144,6 +166,11 @@ impl Registry {
     /// Whether it is the same one, though its priority or its versions may have changed.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.name == other.name && self.base == other.base && self.addresses == other.addresses
+    }
+
+    /// Full name of the service instance, or the URL of the configuration as it may be shown.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether it is HTTPS.
@@ -243,6 +270,7 @@ pub(super) mod tests {
             api_proto: text("http"),
             api_auth: text("false"),
             pri: text(pri),
+            trouble: None,
         }
     }
 

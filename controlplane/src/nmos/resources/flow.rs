@@ -402,8 +402,8 @@ const TAG_GROUP_HINT: &str = "urn:x-nmos:tag:grouphint/v1.0";
 /// Rate of a sender of which nothing has been measured: BCP-006-04 demands one.
 const KBPS_UNMEASURED: u64 = 20_000;
 
-/// Highest rate of a transport stream that an input takes.
-const KBPS_MAX: u64 = 1_000_000;
+/// Highest rate of an input that is not policed: that of the fastest network that a gateway is built for.
+const KBPS_MAX: u64 = 10_000_000;
 
 /// Seven TS packets.
 const PAYLOAD_BYTES: u64 = 7 * 188;

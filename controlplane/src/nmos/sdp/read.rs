@@ -20,6 +20,9 @@ pub enum SdpError {
     /// An attribute is not written as its standard says.
     #[error("{0}")]
     Attribute(#[from] sdp_types::AttributeError),
+    /// It describes something else.
+    #[error("no media section carries MP2T/90000")]
+    NoStream,
     /// It is not SDP.
     #[error("it is not SDP: {0}")]
     Syntax(#[from] ParserError),
@@ -60,7 +63,7 @@ pub fn read(text: &str) -> Result<Offer, SdpError> {
         }
     }
     match legs.len() {
-        0 => return Err(unusable("no media section carries MP2T/90000".to_owned())),
+        0 => return Err(SdpError::NoStream),
         1..=LEGS_MAX => {}
         many => return Err(unusable(format!("{many} legs, a stream has one or two"))),
     }

@@ -15,7 +15,7 @@ fn a_sender_moves_and_its_siblings_do_not() {
         &path,
         &json!({"transport_params": [{"destination_ip": "239.9.9.9", "destination_port": 6900}]}),
     );
-    assert_valid("sender-response-schema.json", &answer);
+    assert_valid("sender-response-schema", &answer);
     let activation = &answer["activation"];
     assert_eq!(activation["mode"], "activate_immediate");
     assert_eq!(activation["requested_time"], json!(null));
@@ -140,7 +140,7 @@ fn both_legs_and_fec_are_told_at_once() {
         json!({"columns": 8, "rows": 4, "mode": "1D"})
     );
     let active = node.get(&format!("{path}/active"));
-    assert_valid("sender-response-schema.json", &active);
+    assert_valid("sender-response-schema", &active);
     assert_eq!(
         active["transport_params"][1]["fec2D_destination_port"],
         6304
@@ -213,7 +213,7 @@ fn the_sdp_of_a_sender_connects_a_receiver() {
         &json!({"sender_id": sender_id, "transport_file": {"data": sdp, "type": "application/sdp"}}),
     );
     let active = node.get(&format!("{receiver}/active"));
-    assert_valid("receiver-response-schema.json", &active);
+    assert_valid("receiver-response-schema", &active);
     assert_eq!(active["transport_file"]["data"], json!(sdp));
     assert_eq!(active["transport_params"][1]["multicast_ip"], "239.2.2.4");
     assert_eq!(active["transport_params"][1]["source_ip"], "127.0.0.1");
@@ -272,4 +272,62 @@ fn the_sdp_of_a_sender_connects_a_receiver() {
         off.body.lines().skip(2).collect::<Vec<_>>(),
         sdp.lines().skip(2).collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn a_stream_that_the_input_would_drop_is_refused() {
+    let node = Edge::start();
+    let (_, path) = receiver("b");
+    let file = ask(
+        node.edge.address(),
+        &format!("GET {API}{}/transportfile", sender("b").1),
+        &[],
+        "",
+    )
+    .body;
+    let allow = |types: Value| {
+        let mut flow = protected();
+        flow["input"]["allowed_payload_types"] = types;
+        let (status, answer) = node.edge.put("/api/v1/flows/b", &flow);
+        assert_eq!(status, 200, "{answer}");
+    };
+    let told = json!({"transport_file": {"data": file, "type": "application/sdp"}});
+    let with = |mut body: Value, activation: Value| {
+        body["activation"] = activation;
+        body
+    };
+    let immediate = json!({"mode": "activate_immediate"});
+    let later = json!({"mode": "activate_scheduled_relative", "requested_time": "1000:0"});
+    allow(json!([33, 97]));
+    let staged = node.get(&format!("{path}/staged"));
+    let config = node.edge.folder.read_config();
+    for body in [
+        told.clone(),
+        with(told.clone(), immediate.clone()),
+        with(told.clone(), later.clone()),
+    ] {
+        let (status, answer) = node.patch(&path, &body);
+        assert_eq!(status, 400, "{answer}");
+        assert_valid("error", &answer);
+        let error = answer["error"].as_str().unwrap();
+        assert!(
+            error.contains("allowed_payload_types is [33, 97]")
+                && error.contains("payload type 96 of the transport file"),
+            "{error}"
+        );
+        assert_eq!(node.get(&format!("{path}/staged")), staged);
+    }
+    assert_eq!(node.edge.folder.read_config(), config);
+
+    // What was staged in time is judged again, and switching off is always possible.
+    allow(json!([96]));
+    assert_eq!(node.patch(&path, &told).0, 200);
+    allow(json!([33]));
+    for activation in [&immediate, &later] {
+        let (status, answer) = node.patch(&path, &with(json!({}), activation.clone()));
+        assert_eq!(status, 400, "{answer}");
+    }
+    node.activate(&path, &json!({"master_enable": false}));
+    allow(json!([33, 96]));
+    node.activate(&path, &told);
 }

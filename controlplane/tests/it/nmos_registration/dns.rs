@@ -9,9 +9,19 @@ use std::time::Duration;
 pub(crate) const A: u16 = 1;
 pub(crate) const PTR: u16 = 12;
 pub(crate) const TXT: u16 = 16;
+pub(crate) const AAAA: u16 = 28;
 pub(crate) const SRV: u16 = 33;
 
-type Zone = HashMap<(String, u16), Vec<Vec<u8>>>;
+type Zone = HashMap<(String, u16), Entry>;
+
+/// What there is of a name and a type.
+enum Entry {
+    /// Something is broken behind the server.
+    Failure,
+    Records(Vec<Vec<u8>>),
+    /// The server does not answer.
+    Silence,
+}
 
 pub(crate) struct DnsServer {
     address: SocketAddr,
@@ -35,8 +45,9 @@ impl DnsServer {
                 let Ok((length, client)) = socket.recv_from(&mut buffer) else {
                     continue;
                 };
-                let reply = reply(&buffer[..length], &zone.lock().unwrap());
-                socket.send_to(&reply, client).unwrap();
+                if let Some(reply) = reply(&buffer[..length], &zone.lock().unwrap()) {
+                    socket.send_to(&reply, client).unwrap();
+                }
                 count.fetch_add(1, Ordering::Relaxed);
             }
         });
@@ -58,8 +69,22 @@ impl DnsServer {
 
     /// The records of this type with this name.
     pub(crate) fn set(&self, name: &str, kind: u16, records: Vec<Vec<u8>>) {
+        self.insert(name, kind, Entry::Records(records));
+    }
+
+    /// Such queries are answered with SERVFAIL.
+    pub(crate) fn fail(&self, name: &str, kind: u16) {
+        self.insert(name, kind, Entry::Failure);
+    }
+
+    /// Such queries are not answered.
+    pub(crate) fn mute(&self, name: &str, kind: u16) {
+        self.insert(name, kind, Entry::Silence);
+    }
+
+    fn insert(&self, name: &str, kind: u16, entry: Entry) {
         let key = (name.to_owned(), kind);
-        self.zone.lock().unwrap().insert(key, records);
+        self.zone.lock().unwrap().insert(key, entry);
     }
 }
 
@@ -98,7 +123,7 @@ pub(crate) fn address(address: Ipv4Addr) -> Vec<u8> {
 }
 
 /// Answers the one question of a query (RFC 1035 4.1).
-fn reply(query: &[u8], zone: &Zone) -> Vec<u8> {
+fn reply(query: &[u8], zone: &Zone) -> Option<Vec<u8>> {
     let mut labels = Vec::new();
     let mut at = 12;
     while query[at] != 0 {
@@ -109,13 +134,18 @@ fn reply(query: &[u8], zone: &Zone) -> Vec<u8> {
     let kind = u16::from_be_bytes([query[at + 1], query[at + 2]]);
     let question = &query[12..at + 5];
     let asked = labels.join(".").to_ascii_lowercase();
-    let records = zone.get(&(asked.clone(), kind));
     let is_known = zone.keys().any(|(name, _)| *name == asked);
-    let records = records.map_or(&[][..], Vec::as_slice);
+    // No error, SERVFAIL, or no such name.
+    let (code, records) = match zone.get(&(asked, kind)) {
+        Some(Entry::Failure) => (2, &[][..]),
+        Some(Entry::Records(records)) => (0, records.as_slice()),
+        Some(Entry::Silence) => return None,
+        None => (if is_known { 0 } else { 3 }, &[][..]),
+    };
 
     let mut reply = query[..2].to_vec();
-    // An authoritative answer: no error, or no such name.
-    reply.extend_from_slice(&[0x85, if is_known { 0x80 } else { 0x83 }]);
+    // An authoritative answer.
+    reply.extend_from_slice(&[0x85, 0x80 | code]);
     reply.extend_from_slice(&[0, 1]);
     reply.extend_from_slice(&u16::try_from(records.len()).unwrap().to_be_bytes());
     reply.extend_from_slice(&[0; 4]);
@@ -128,5 +158,5 @@ fn reply(query: &[u8], zone: &Zone) -> Vec<u8> {
         reply.extend_from_slice(&u16::try_from(record.len()).unwrap().to_be_bytes());
         reply.extend_from_slice(record);
     }
-    reply
+    Some(reply)
 }

@@ -15,12 +15,16 @@ use serde_json::{Value, json};
 pub(crate) enum Manner {
     /// Sends a byte of its answer now and then, for ever.
     Dripping,
+    /// Answers every request with this error.
+    Failing(u16),
     /// Speaks something that is not HTTP.
     Garbage,
     /// As a registry should.
     Good,
     /// Sends an error of many megabytes.
     Huge,
+    /// As a registry should, but that it refuses such requests.
+    Picky(&'static str),
     /// Points elsewhere.
     Redirecting(String),
     /// Takes no node, and gives a reason that is no JSON.
@@ -189,7 +193,10 @@ fn serve(stream: impl Read + Write, shared: &Mutex<Shared>) -> std::io::Result<(
         let (manner, status) = {
             let mut shared = shared.lock().unwrap();
             shared.requests.push(request);
-            let status = status(&line, &mut shared.has_node);
+            let status = match shared.manner {
+                Manner::Failing(code) => code,
+                _ => status(&line, &mut shared.has_node),
+            };
             (shared.manner.clone(), status)
         };
         let writer = reader.get_mut();
@@ -203,11 +210,13 @@ fn serve(stream: impl Read + Write, shared: &Mutex<Shared>) -> std::io::Result<(
                     std::thread::sleep(Duration::from_millis(100));
                 }
             }
+            Manner::Failing(code) => refuse(writer, code)?,
+            Manner::Picky(refused) if line == refused => refuse(writer, 400)?,
             Manner::Garbage => {
                 writer.write_all(b"\x00\xff SMTP ready\r\n\r\n")?;
                 return Ok(());
             }
-            Manner::Good => {
+            Manner::Good | Manner::Picky(_) => {
                 let body = json!({}).to_string();
                 let length = body.len();
                 write!(
@@ -242,6 +251,15 @@ fn serve(stream: impl Read + Write, shared: &Mutex<Shared>) -> std::io::Result<(
             Manner::Silent => std::thread::sleep(Duration::from_secs(20)),
         }
     }
+}
+
+fn refuse(writer: &mut impl Write, code: u16) -> std::io::Result<()> {
+    let body = json!({"code": code, "error": "not here", "debug": null}).to_string();
+    let length = body.len();
+    write!(
+        writer,
+        "HTTP/1.1 {code} No\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
 }
 
 fn status(line: &str, has_node: &mut bool) -> u16 {

@@ -58,8 +58,10 @@ pub struct DecoderStats {
     pub media_too_long: u64,
     /// Datagrams on the media port that are not RTP.
     pub media_invalid: u64,
-    /// Times that the source started anew: another SSRC, a jump of more than 1,000 packets, or numbers used again for
-    /// other packets.
+    /// Media packets of another SSRC that were not followed by enough of the same.
+    pub media_foreign: u64,
+    /// Times that the source started anew: two packets in a row of another SSRC, a jump of more than 1,000 packets, or
+    /// numbers used again for other packets.
     pub resets: u64,
 }
 
@@ -98,6 +100,8 @@ struct Source {
     newest: Option<u64>,
     /// Late media packets without a current one between them.
     late_run: u32,
+    /// Another SSRC, and how many packets of it came without one of the source in use between them.
+    foreign: Option<(Ssrc, u32)>,
 }
 
 impl Decoder {
@@ -130,6 +134,10 @@ impl Decoder {
         let ssrc = Ssrc(u32::from_be_bytes([
             header[8], header[9], header[10], header[11],
         ]));
+        if self.source.is_foreign(ssrc) {
+            self.stats.media_foreign += 1;
+            return;
+        }
         self.head_bits.on_media(header);
         if self.source.is_restart(ssrc, sequence) {
             self.restart();
@@ -377,6 +385,18 @@ impl Decoder {
 }
 
 impl Source {
+    /// Whether a media packet is of another SSRC, and too few of the same have come to be a source that started anew.
+    fn is_foreign(&mut self, ssrc: Ssrc) -> bool {
+        if self.ssrc.is_none_or(|known| known == ssrc) {
+            self.foreign = None;
+            return false;
+        }
+        let before = self.foreign.filter(|(foreign, _)| *foreign == ssrc);
+        let run = before.map_or(1, |(_, run)| run + 1);
+        self.foreign = Some((ssrc, run));
+        run < FOREIGN_RUN_MIN
+    }
+
     /// Whether a media packet belongs to another stream than those before it.
     fn is_restart(&self, ssrc: Ssrc, number: SeqNo) -> bool {
         let Some(reference) = self.newest.or(self.anchor) else {
@@ -420,6 +440,9 @@ const GAP_MAX: u16 = 1_000;
 
 /// This many late packets in a row are a source that started anew a little before its old numbers.
 const LATE_RUN_MAX: u32 = 64;
+
+/// This many packets of another SSRC in a row are a source that started anew; fewer are somebody else's.
+const FOREIGN_RUN_MIN: u32 = 2;
 
 /// What [`Decoder::latency_packets`] adds for packets that were reordered on the way.
 const REORDER_PACKETS: u32 = 16;

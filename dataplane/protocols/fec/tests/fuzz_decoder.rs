@@ -107,6 +107,7 @@ fn decode(arriving: &[Datagram]) {
     let mut known = BTreeSet::new();
     let mut given = 0;
     let mut resets = 0;
+    let mut foreign = 0;
     for datagram in arriving {
         let mut fresh = Vec::new();
         let mut take = |packet: &[u8]| fresh.push(packet.to_vec());
@@ -119,7 +120,11 @@ fn decode(arriving: &[Datagram]) {
             resets = stats.resets;
             known.clear();
         }
-        if let (None, Some(view)) = (datagram.fec, RtpView::parse(&datagram.bytes)) {
+        let is_foreign =
+            std::mem::replace(&mut foreign, stats.media_foreign) != stats.media_foreign;
+        if let (None, Some(view), false) =
+            (datagram.fec, RtpView::parse(&datagram.bytes), is_foreign)
+        {
             known.insert(view.sequence().0);
         }
         given += fresh.len() as u64;

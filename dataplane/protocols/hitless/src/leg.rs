@@ -78,10 +78,20 @@ pub(crate) struct Leg {
     distant: Option<SeqNo>,
     /// When the newest packet of another SSRC came.
     foreign_at: Option<Instant>,
+    /// That SSRC, its newest number, and how many followed one another, until a packet is in its place.
+    stranger: Option<Stranger>,
     /// Packets in a row that the source in use cannot have sent just now.
     late_run: u32,
     tracker: SequenceTracker,
     lost_before: u64,
+}
+
+/// Another SSRC than the one in use.
+#[derive(Clone, Copy, Debug)]
+struct Stranger {
+    ssrc: Ssrc,
+    newest: SeqNo,
+    run: u8,
 }
 
 impl Leg {
@@ -108,6 +118,7 @@ impl Leg {
     pub(crate) fn on_in_place(&mut self) {
         self.elsewhere = false;
         self.distant = None;
+        self.stranger = None;
         self.late_run = 0;
     }
 
@@ -130,10 +141,47 @@ impl Leg {
         self.distant = Some(sequence);
     }
 
+    /// Whether a packet of another SSRC is somebody else's, as far as this leg knows: the leg brought the source in use not
+    /// longer than `silence_ns` ago, and too few packets of the other one have followed one another since.
+    pub(crate) fn is_strange(
+        &self,
+        now: Instant,
+        silence_ns: u64,
+        ssrc: Ssrc,
+        sequence: SeqNo,
+    ) -> bool {
+        let is_recent = self
+            .newest_at
+            .is_some_and(|newest_at| newest_at.abs_diff(now) <= silence_ns);
+        is_recent && self.run_with(ssrc, sequence) < STRANGER_RUN_MIN
+    }
+
+    /// Whether the leg brought that other SSRC last, and not longer than `silence_ns` ago.
+    pub(crate) fn has_gone_to(&self, now: Instant, silence_ns: u64, ssrc: Ssrc) -> bool {
+        self.stranger.is_some_and(|stranger| stranger.ssrc == ssrc)
+            && self
+                .foreign_at
+                .is_some_and(|foreign_at| foreign_at.abs_diff(now) <= silence_ns)
+    }
+
     /// Takes note of a packet of another SSRC.
-    pub(crate) fn on_foreign(&mut self, now: Instant) {
+    pub(crate) fn on_foreign(&mut self, now: Instant, ssrc: Ssrc, sequence: SeqNo) {
+        self.stranger = Some(Stranger {
+            ssrc,
+            newest: sequence,
+            run: self.run_with(ssrc, sequence),
+        });
         self.elsewhere = true;
         self.foreign_at = Some(now);
+    }
+
+    /// How many packets of another SSRC have followed one another with this one.
+    fn run_with(&self, ssrc: Ssrc, sequence: SeqNo) -> u8 {
+        let before = self.stranger.filter(|stranger| {
+            let step = sequence.distance_from(stranger.newest);
+            stranger.ssrc == ssrc && (1..=DISTANT_STEP_MAX).contains(&step)
+        });
+        before.map_or(1, |stranger| stranger.run.saturating_add(1))
     }
 
     /// When the newest packet of another SSRC came.
@@ -208,6 +256,10 @@ pub(crate) const GAP_MAX: u16 = 1_000;
 
 /// Loss may lie between two packets that follow one another.
 const DISTANT_STEP_MAX: i16 = 16;
+
+/// So many packets of another SSRC that follow one another, with none of the source in use between them, are a source that
+/// started anew.
+const STRANGER_RUN_MIN: u8 = 3;
 
 /// This many packets in a row that are too late are a source that started anew a little before its old numbers.
 const LATE_RUN_MAX: u32 = 64;

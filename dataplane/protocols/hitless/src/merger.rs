@@ -96,7 +96,8 @@ pub struct MergerStats {
 /// Merges the packets of one stream in order.
 ///
 /// * Getters: [`stats`](Self::stats), [`is_empty`](Self::is_empty), [`next_due_ns`](Self::next_due_ns),
-///   [`delay_ns`](Self::delay_ns), [`ssrc_mismatch`](Self::ssrc_mismatch).
+///   [`path_differential_ns`](Self::path_differential_ns), [`delay_ns`](Self::delay_ns),
+///   [`ssrc_mismatch`](Self::ssrc_mismatch).
 /// * Input: [`push`](Self::push).
 /// * Mutators: [`set_repair_packets`](Self::set_repair_packets).
 /// * Output: [`pop`](Self::pop), to be called until it gives nothing, after packets were handed in and at
@@ -115,7 +116,8 @@ pub struct MergerStats {
 ///
 /// The first SSRC is used as long as one leg carries it. A source that starts anew, with another SSRC or with numbers
 /// more than 1,000 away, is taken when no other leg carries the old one: what is held of the old one is given out when it
-/// is due, the new one follows without a gap.
+/// is due, the new one follows without a gap. A leg that is alone may bring packets of somebody else between its own: there
+/// the third packet in a row of another SSRC begins a source, or the first after a tenth of a second of silence.
 ///
 /// Times are those of CLOCK_REALTIME, which may jump: the packets that are held neither wait for it nor hurry.
 #[derive(Debug)]
@@ -264,7 +266,7 @@ impl Merger {
         match verdict {
             Verdict::Copy(_) | Verdict::New(_) | Verdict::Start => state.on_in_place(),
             Verdict::Distant => state.on_distant(view.sequence()),
-            Verdict::Foreign => state.on_foreign(at),
+            Verdict::Foreign => state.on_foreign(at, view.ssrc(), view.sequence()),
             Verdict::Late(_) => state.on_out_of_place(view.sequence()),
         }
         if let Some(ext) = ext {
@@ -291,7 +293,7 @@ impl Merger {
         &self.stats
     }
 
-    /// The leg that carries another SSRC than the one in use, while that one goes on: within the last second.
+    /// The leg that brings another SSRC than the one in use, while that one goes on: within the last second.
     #[must_use]
     pub fn ssrc_mismatch(&self) -> Option<LegIndex> {
         LegIndex::ALL.into_iter().find(|leg| {
@@ -301,6 +303,12 @@ impl Merger {
                     self.timeline.newest().since(foreign_at) <= MISMATCH_NS_MAX
                 })
         })
+    }
+
+    /// The path differential in nanoseconds: how much later than the other leg a leg may be.
+    #[must_use]
+    pub const fn path_differential_ns(&self) -> u64 {
+        self.config.path_differential_ns
     }
 
     /// Present delay in nanoseconds: the path differential, and what the packets take to come that a repair may wait for.

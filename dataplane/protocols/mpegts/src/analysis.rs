@@ -178,6 +178,12 @@ impl Analyser {
         self.engine.priorities_ok(now_ns)
     }
 
+    /// Largest deviation of a PCR from the line of its clock (TR 101 290 2.4), in nanoseconds, of all that were judged since
+    /// the last call; `None` when none was: there is no PCR, or the bitrate varies.
+    pub fn take_pcr_deviation_ns(&mut self) -> Option<u64> {
+        self.engine.take_pcr_deviation_ns()
+    }
+
     /// transport_stream_id of the PAT.
     #[must_use]
     pub fn transport_stream_id(&self) -> Option<u16> {

@@ -78,6 +78,16 @@ impl<'a> RtpView<'a> {
         self.packet[1] & 0x7f
     }
 
+    /// Whether it is an RTCP packet that came to the port of the media: SR, RR, SDES, BYE or APP. They have the version
+    /// of RTP, and their packet type, 200 to 204, is where RTP has the marker and a payload type from 72 to 76, which no
+    /// RTP stream may use for that reason.
+    //= RFC 5761 4: "payload types 72-76 conflict with the RTCP SR, RR, SDES, BYE, and APP packets"
+    #[inline]
+    #[must_use]
+    pub const fn is_rtcp(&self) -> bool {
+        matches!(self.packet[1], 200..=204)
+    }
+
     /// The marker bit.
     #[must_use]
     pub const fn marker(&self) -> bool {
@@ -132,6 +142,25 @@ mod tests {
         assert_eq!(view.timestamp(), 9);
         assert_eq!(view.ssrc(), Ssrc(0xdead_beef));
         assert_eq!(view.payload(), [0x47, 0x48]);
+    }
+
+    #[test]
+    fn rtcp_is_told_from_rtp() {
+        for (second, is_rtcp) in [
+            (199, false),
+            (200, true),
+            (204, true),
+            (205, false),
+            (72, false),
+        ] {
+            let mut packet = PLAIN;
+            packet[1] = second;
+            assert_eq!(
+                RtpView::parse(&packet).unwrap().is_rtcp(),
+                is_rtcp,
+                "{second}"
+            );
+        }
     }
 
     #[test]

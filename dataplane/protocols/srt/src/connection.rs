@@ -177,6 +177,7 @@ impl Connection {
                 if let Some(payload) = datagram.get_mut(crate::wire::HEADER_BYTES..) {
                     let crypto = self.crypto.as_ref().map(|crypto| &crypto.receive);
                     self.receiver.data(now, &header, payload, crypto);
+                    self.receiver.discard(now);
                 }
             }
             Packet::Control(packet) => self.handle_control(now, &packet),
@@ -200,6 +201,7 @@ impl Connection {
             self.end(now, CloseReason::PeerIdle);
             return;
         }
+        self.receiver.discard(now);
         self.receiver.tick(now, &self.rtt);
         self.sender.tick(now, &self.rtt);
     }
@@ -317,6 +319,12 @@ impl Connection {
         self.sender.payload_bytes_max()
     }
 
+    /// How long the far end has acknowledged nothing although something waits for it; zero when nothing does.
+    #[must_use]
+    pub fn unacknowledged_for(&self, now: Micros) -> Micros {
+        self.sender.unacknowledged_for(now)
+    }
+
     /// Counters and levels at `now`.
     #[must_use]
     pub fn stats(&self, now: Micros) -> Stats {
@@ -354,6 +362,7 @@ impl Connection {
     }
 
     const fn end(&mut self, now: Micros, reason: CloseReason) {
+        self.receiver.end();
         self.state = State::Closed(reason);
         self.ended = Some(now);
     }

@@ -27,7 +27,7 @@ pub use caller::Caller;
 pub use listener::{Accepted, Action, Listener, Refused, Request};
 pub use rejection::{RejectReason, Rejection};
 pub use rendezvous::Rendezvous;
-pub use settings::{RetransmitAlgorithm, Settings, SettingsError};
+pub use settings::{Direction, RetransmitAlgorithm, Settings, SettingsError};
 
 use crate::crypto::CryptoState;
 use crate::time::Micros;

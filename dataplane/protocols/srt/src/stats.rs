@@ -53,6 +53,10 @@ pub struct SendStats {
     pub dropped: u64,
     /// Packets that were refused because the send buffer was full.
     pub refused: u64,
+    /// Messages that were refused because they do not fit into a packet.
+    pub too_long: u64,
+    /// Bytes of the longest of them.
+    pub too_long_bytes: usize,
     /// FEC packets that were sent.
     pub fec_packets: u64,
     /// Acknowledgements that arrived.

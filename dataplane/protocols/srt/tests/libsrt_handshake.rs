@@ -1,5 +1,5 @@
 //! The handshake and the ciphers against libsrt, as `srt-live-transmit` brings it: every role, each key length, both
-//! directions of data, and every refusal that can be told apart. Skipped where the program is not installed.
+//! directions of data, and every refusal that can be told apart.
 #![expect(
     clippy::disallowed_methods,
     reason = "a test against a process that runs in real time reads the clock"

@@ -15,6 +15,7 @@ use crate::control::open::{self, OpenError};
 use crate::flow::Flow;
 use crate::flow::analysis::Analysis;
 use crate::flow::input::Input;
+use crate::flow::observe::WatchedOutputs;
 use crate::flow::output::Output;
 use crate::flow::socket::InputSocket;
 use crate::net::clock;
@@ -47,29 +48,37 @@ impl Engine {
         Ok(FlowChange::Started)
     }
 
-    /// Stops a running flow and starts it as `spec` says, on the same core.
-    pub(super) fn restart(&mut self, spec: &FlowSpec) -> Result<FlowChange, ControlError> {
+    /// Stops a running flow and starts it as `spec` says, on the same core. True when the outputs that stay the same went
+    /// on.
+    pub(super) fn restart(&mut self, spec: &FlowSpec) -> Result<bool, ControlError> {
         let Some(placed) = self.flows.get(&spec.id) else {
-            return self.start(spec);
+            self.start(spec)?;
+            return Ok(false);
         };
         let core = placed.core;
-        match open_beside(spec, &placed.spec) {
-            Ok(opened) => self.replace(spec, opened)?,
+        let keeps_outputs = match open_beside(spec, &placed.spec) {
+            Ok(opened) => {
+                let keeps_outputs = keeps_outputs(spec, &placed.spec);
+                self.replace(spec, opened)?;
+                keeps_outputs
+            }
             Err(error) if error.is_address_in_use() && share_a_port(spec, &placed.spec) => {
                 self.replace_after_closing(spec)?;
+                false
             }
             Err(error) => return Err(error.into()),
-        }
+        };
         let placed = Placed {
             spec: spec.clone(),
             core,
         };
         self.flows.insert(spec.id.clone(), placed);
-        Ok(FlowChange::Restarted)
+        Ok(keeps_outputs)
     }
 
     /// Puts what was opened in the place of the running flow, which has done without it so far. Sockets of the input and
-    /// outputs that stay the same go on: nothing that waits in them is lost, and nobody who receives notices.
+    /// outputs that stay the same go on: nothing that waits in them is lost, nobody who receives notices, and the outputs
+    /// go on counting.
     fn replace(&mut self, spec: &FlowSpec, opened: Opened) -> Result<(), ControlError> {
         let placed = &self.flows[&spec.id];
         let (handle, old_spec) = (&self.cores[placed.core], placed.spec.clone());
@@ -78,27 +87,32 @@ impl Engine {
             mut outputs,
         } = opened;
         let mut set_aside = Vec::new();
+        let mut watched = WatchedOutputs::default();
         if let Some(old) = handle.remove_flow(&spec.id)? {
-            let (input, old_outputs) = old.into_parts();
-            spare.extend(input.into_sockets());
+            let parts = old.into_parts();
+            spare.extend(parts.input.into_sockets());
+            watched = parts.watched;
             if keeps_outputs(spec, &old_spec) {
-                outputs.extend(old_outputs);
+                outputs.extend(parts.outputs);
             } else {
-                set_aside = old_outputs;
+                set_aside = parts.outputs;
             }
         }
+        let stay = watched
+            .clone()
+            .retain(|id| keeps_outputs(spec, &old_spec) && spec.output(id) == old_spec.output(id));
         let error = match assemble(spec, &mut spare, &mut outputs) {
             Err(error) => error.into(),
-            Ok(flow) => match handle.add_flow(Box::new(flow)) {
+            Ok(flow) => match handle.add_flow(Box::new(flow.resuming(stay))) {
                 Ok(()) => {
                     close_all(spare);
                     return Ok(());
                 }
                 Err(failed) => {
                     if let Some(flow) = failed.brought {
-                        let (input, brought) = flow.into_parts();
-                        spare.extend(input.into_sockets());
-                        outputs.extend(brought);
+                        let brought = flow.into_parts();
+                        spare.extend(brought.input.into_sockets());
+                        outputs.extend(brought.outputs);
                     }
                     failed.error
                 }
@@ -108,7 +122,10 @@ impl Engine {
             outputs = set_aside;
         }
         let again = old_spec.clone();
-        self.put_back(old_spec, || assemble(&again, &mut spare, &mut outputs));
+        self.put_back(old_spec, || {
+            let flow = assemble(&again, &mut spare, &mut outputs)?;
+            Ok(flow.resuming(watched))
+        });
         close_all(spare);
         Err(error)
     }
@@ -259,8 +276,7 @@ const LOAD_STEP_BPS: u64 = 100_000_000;
 
 /// Closes what a flow holds.
 pub(super) fn close(flow: Flow) {
-    let (input, _) = flow.into_parts();
-    close_all(input.into_sockets());
+    close_all(flow.into_parts().input.into_sockets());
 }
 
 fn close_all(sockets: Vec<InputSocket>) {
@@ -326,10 +342,7 @@ fn assemble(
         }
     }
     match open::input(&spec.id, &spec.input, spare) {
-        Ok(input) => {
-            outputs.iter_mut().for_each(Output::count_anew);
-            Ok(flow_of(spec, input, outputs))
-        }
+        Ok(input) => Ok(flow_of(spec, input, outputs)),
         Err(error) => {
             ready.append(&mut outputs);
             Err(error)

@@ -97,6 +97,24 @@ pub enum Notice<'a> {
         /// What.
         notice: SrtNotice,
     },
+    /// A leg is so much later than the other one that what it alone brings comes too late.
+    SkewTooLarge {
+        /// The later leg, 1 or 2.
+        leg: u8,
+        /// How much later it is, in nanoseconds.
+        skew_ns: u64,
+        /// How much later it may be, in nanoseconds.
+        path_differential_ns: u64,
+    },
+    /// No longer.
+    SkewFits {
+        /// The later leg, 1 or 2.
+        leg: u8,
+        /// How much later it is, in nanoseconds.
+        skew_ns: u64,
+        /// How much later it may be, in nanoseconds.
+        path_differential_ns: u64,
+    },
     /// A leg carries another source than the one in use.
     SsrcMismatch {
         /// 1 or 2.

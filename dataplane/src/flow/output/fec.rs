@@ -109,7 +109,7 @@ impl Pending {
             outgoing.push(sender.segmentation, &[], packet);
             rest = behind;
         }
-        counts.add_fec(outgoing.flush(&sender.socket, &mut sender.segmentation));
+        counts.add_fec(sender.flush(outgoing, self.lengths.len() as u64));
     }
 
     fn clear(&mut self) {

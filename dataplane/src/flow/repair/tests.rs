@@ -16,6 +16,8 @@ use crate::flow::observe::Observed;
 use crate::flow::{Flow, PassBuffers};
 use crate::net::clock;
 
+mod foreign;
+
 fn receive(bind_addr: SocketAddr) -> ReceiveSpec {
     ReceiveSpec {
         bind_addr,

@@ -13,7 +13,10 @@ use super::super::params::{
 use super::super::settings::Settings;
 use super::super::sources::Sources;
 use super::{Host, Mapped, Subject, any_local, leg_object, put, specified, text, unspecified_like};
-use crate::config::{ConfigError, FlowConfig, InputConfig, ReceiveConfig, RtpInputConfig};
+use crate::config::{
+    ConfigError, FieldError, FlowConfig, InputConfig, Place, Problem, ReceiveConfig, RtpInputConfig,
+};
+use crate::nmos::sdp;
 
 impl Mapped for ReceiverLeg {
     fn configured(
@@ -69,6 +72,24 @@ impl Mapped for ReceiverLeg {
             put(input, "master_enable", Some(to.master_enable));
         }
         Ok(())
+    }
+
+    fn accepts(flow: &FlowConfig, settings: &Settings<Self>) -> Result<(), ConfigError> {
+        let InputConfig::Rtp(rtp) = &flow.input else {
+            return Ok(());
+        };
+        let (Some(allowed), Some(file)) = (&rtp.allowed_payload_types, &settings.transport_file)
+        else {
+            return Ok(());
+        };
+        // Nothing that cannot be read is ever staged.
+        let offered = sdp::read(file).map_or_else(|_| Vec::new(), |offer| offer.legs);
+        let received = offered.iter().zip(&settings.legs);
+        let mut received = received.filter(|(_, leg)| leg.rtp_enabled);
+        let refused = received.find(|(offered, _)| !allowed.contains(&offered.payload_type));
+        refused.map_or(Ok(()), |(offered, _)| {
+            Err(refusal(&flow.id, allowed, offered.payload_type))
+        })
     }
 
     fn resolved(legs: &[Self], host: &dyn Host) -> Vec<Self> {
@@ -149,6 +170,24 @@ fn write_fec(input: &mut Map<String, Value>, enabled: bool, removed: &mut Map<St
 }
 
 const FEC: &str = "fec_decode";
+
+/// A stream whose every packet the input would drop.
+fn refusal(flow_id: &str, allowed: &[u8], payload_type: u8) -> ConfigError {
+    FieldError {
+        place: Place {
+            owner: format!("flow '{}'", flow_id.escape_debug()),
+            path: "input".to_owned(),
+        },
+        field: "allowed_payload_types".to_owned(),
+        problem: Problem::rule(
+            format!("{allowed:?}"),
+            format!(
+                "the operator does not allow payload type {payload_type} of the transport file"
+            ),
+        ),
+    }
+    .into()
+}
 
 fn resolved(leg: &ReceiverLeg, host: &dyn Host) -> ReceiverLeg {
     let from = leg.multicast_ip.or(leg.source_ip);

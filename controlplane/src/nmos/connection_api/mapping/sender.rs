@@ -74,6 +74,10 @@ impl Mapped for SenderLeg {
         Ok(())
     }
 
+    fn accepts(_: &FlowConfig, _: &Settings<Self>) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
     fn resolved(legs: &[Self], host: &dyn Host) -> Vec<Self> {
         legs.iter().map(|leg| resolved(leg, host)).collect()
     }

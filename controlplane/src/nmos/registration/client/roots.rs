@@ -14,7 +14,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 /// # Errors
 ///
 /// When there are none, with the reason.
-pub(super) fn tls_config() -> Result<TlsConfig, String> {
+pub(in crate::nmos) fn tls_config() -> Result<TlsConfig, String> {
     let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
     let usual = BUNDLES.iter().map(PathBuf::from);
     let mut paths = named.into_iter().chain(usual);

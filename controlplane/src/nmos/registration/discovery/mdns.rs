@@ -208,6 +208,7 @@ fn advert(service: &ResolvedService) -> Advert {
         api_proto: txt("api_proto"),
         api_auth: txt("api_auth"),
         pri: txt("pri"),
+        trouble: None,
     }
 }
 

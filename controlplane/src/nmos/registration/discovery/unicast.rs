@@ -25,8 +25,7 @@ pub(super) async fn look(
 ) {
     let mut last: Option<Result<Vec<Advert>, String>> = None;
     loop {
-        let now = tokio::time::timeout(ROUND_PATIENCE, ask(domain.as_deref(), server)).await;
-        let now = now.unwrap_or_else(|_| Err(format!("no answers within {ROUND_PATIENCE:?}")));
+        let now = ask(domain.as_deref(), server).await;
         if last.as_ref() != Some(&now) {
             let finding = match &now {
                 Ok(adverts) => Finding::Adverts(adverts.clone()),
@@ -41,11 +40,14 @@ pub(super) async fn look(
     }
 }
 
-/// One round: all instances that there are.
+/// One round: all instances that there are. What stands in the way of one is said in its advertisement, and does not
+/// concern the others.
 async fn ask(domain: Option<&str>, server: Option<SocketAddr>) -> Result<Vec<Advert>, String> {
     // Made anew for each round: the system's configuration may have changed since.
     let (resolver, service) = resolver(domain, server)?;
-    let instances = lookup(&resolver, &service, RecordType::PTR).await?;
+    let instances = lookup(&resolver, &service, RecordType::PTR);
+    let instances = tokio::time::timeout(PATIENCE, instances).await;
+    let instances = instances.unwrap_or_else(|_| Err(silence()))?;
     let mut names: Vec<Name> = Vec::new();
     for data in instances {
         if let RData::PTR(name) = data
@@ -66,7 +68,10 @@ async fn ask(domain: Option<&str>, server: Option<SocketAddr>) -> Result<Vec<Adv
     }
     let mut adverts = Vec::new();
     while let Some(advert) = asked.join_next().await {
-        adverts.push(advert.map_err(|error| error.to_string())??);
+        match advert {
+            Ok(advert) => adverts.push(advert),
+            Err(error) => tracing::error!("NMOS: a look at a registry has failed: {error}"),
+        }
     }
     adverts.sort_by(|one: &Advert, other: &Advert| one.name.cmp(&other.name));
     Ok(adverts)
@@ -127,39 +132,57 @@ fn resolver(
 }
 
 /// What is said of one instance. What is missing is left out, and makes it unusable with the reason.
-async fn instance(resolver: TokioResolver, name: Name) -> Result<Advert, String> {
+async fn instance(resolver: TokioResolver, name: Name) -> Advert {
     let mut advert = Advert {
         name: shortened(name.to_utf8().trim_end_matches('.')),
         ..Advert::default()
     };
-    let services = lookup(&resolver, &name, RecordType::SRV).await?;
+    let done = tokio::time::timeout(PATIENCE, look_up(&resolver, &name, &mut advert)).await;
+    advert.trouble = done.unwrap_or_else(|_| Err(silence())).err();
+    advert
+}
+
+async fn look_up(resolver: &TokioResolver, name: &Name, advert: &mut Advert) -> Result<(), String> {
+    for data in lookup(resolver, name, RecordType::TXT).await? {
+        if let RData::TXT(txt) = data {
+            for text in &*txt.txt_data {
+                take(advert, text);
+            }
+        }
+    }
+    let services = lookup(resolver, name, RecordType::SRV).await?;
     let service = services.into_iter().find_map(|data| match data {
         RData::SRV(service) => Some(service),
         _ => None,
     });
-    for data in lookup(&resolver, &name, RecordType::TXT).await? {
-        if let RData::TXT(txt) = data {
-            for text in &*txt.txt_data {
-                take(&mut advert, text);
-            }
-        }
+    let Some(service) = service else {
+        return Ok(());
+    };
+    advert.host = service.target.to_ascii();
+    advert.port = service.port;
+    let (four, six) = tokio::join!(
+        lookup(resolver, &service.target, RecordType::A),
+        lookup(resolver, &service.target, RecordType::AAAA),
+    );
+    // One address is enough, though the other kind cannot be asked for.
+    for found in [&four, &six].into_iter().flatten() {
+        advert
+            .addresses
+            .extend(found.iter().filter_map(|data| match data {
+                RData::A(address) => Some(IpAddr::V4(address.0)),
+                RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+                _ => None,
+            }));
     }
-    if let Some(service) = service {
-        advert.host = service.target.to_ascii();
-        advert.port = service.port;
-        for kind in [RecordType::A, RecordType::AAAA] {
-            let addresses = lookup(&resolver, &service.target, kind).await?;
-            advert
-                .addresses
-                .extend(addresses.into_iter().filter_map(|data| match data {
-                    RData::A(address) => Some(IpAddr::V4(address.0)),
-                    RData::AAAA(address) => Some(IpAddr::V6(address.0)),
-                    _ => None,
-                }));
-        }
-        advert.addresses.sort_unstable();
+    advert.addresses.sort_unstable();
+    match advert.addresses.is_empty() {
+        true => four.and(six).map(drop),
+        false => Ok(()),
     }
-    Ok(advert)
+}
+
+fn silence() -> String {
+    format!("no answers within {PATIENCE:?}")
 }
 
 /// One string of a TXT record. Of a key that comes twice, the first one counts (RFC 6763 6.4).
@@ -201,8 +224,8 @@ const PERIOD: Duration = Duration::from_secs(2);
 /// How long one server has for one answer.
 const LOOKUP_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long a round may take.
-const ROUND_PATIENCE: Duration = Duration::from_secs(8);
+/// How long it may take to find all instances, and then all that is asked about one of them.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Instances that are asked for at a time, which bounds the packets that a hostile zone can cause.
 const INSTANCES_MAX: usize = 16;

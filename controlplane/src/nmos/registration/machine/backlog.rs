@@ -24,6 +24,22 @@ pub(super) enum Job {
     Post(Arc<Resource>),
 }
 
+impl Job {
+    pub(super) fn kind(&self) -> ResourceType {
+        match self {
+            Self::Delete(kind, _) => *kind,
+            Self::Post(resource) => resource.kind(),
+        }
+    }
+
+    pub(super) fn id(&self) -> Uuid {
+        match self {
+            Self::Delete(_, id) => *id,
+            Self::Post(resource) => resource.id(),
+        }
+    }
+}
+
 impl Backlog {
     /// Plans what leads from what was told to `model`: first what is no more, children first, then what is new or has
     /// changed, in the order of registration.
@@ -83,6 +99,13 @@ impl Backlog {
                 self.told.insert(resource.id(), told);
             }
         }
+    }
+
+    /// The registry is to hear these again with the next plan, though they have not changed.
+    pub(super) fn offer_again(&mut self, resources: impl Iterator<Item = (ResourceType, Uuid)>) {
+        // A version that no resource has, so that what is gone by then is still deleted.
+        let told = resources.map(|(kind, id)| (id, (kind, Tai::default())));
+        self.told.extend(told);
     }
 
     /// The registry knows nothing of this node.

@@ -76,7 +76,8 @@ pub(in super::super) struct Report {
     pub(in super::super) message: String,
 }
 
-/// How much a report matters. What changes where the node stands is an event; all else is for the log.
+/// How much a report matters. What is found, what stands in the way and what changes where the node stands is an event,
+/// once for each reason; all else is for the log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in super::super) enum Weight {
     Detail,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::registry::{Registry, is_older};
-use super::{Answer, Job, Machine, Output, Stage, Standing, Step, Weight};
+use super::{Answer, Job, Machine, Output, Stage, Step, Weight};
 use crate::nmos::resources::{Resource, ResourceType};
 
 /// An answer, by what it means for whoever called.
@@ -14,8 +14,11 @@ enum Verdict {
     Missing,
     /// It is there under another version of the API.
     Conflict(Option<String>),
-    /// The call itself is wrong, and would be wrong again.
-    Refused(String),
+    /// The registry is not willing.
+    Refused {
+        code: u16,
+        words: String,
+    },
     /// The registry is of no use at the moment.
     Broken(String),
 }
@@ -40,7 +43,7 @@ impl From<Answer> for Verdict {
             409 => Self::Conflict(location),
             // Too slow, or too often: not the fault of what was sent.
             408 | 429 => Self::Broken(words),
-            400..=499 => Self::Refused(words),
+            400..=499 => Self::Refused { code, words },
             // Redirects are not followed: an API is where it is advertised.
             _ => Self::Broken(words),
         }
@@ -151,15 +154,14 @@ impl Machine {
             Verdict::Conflict(location) if !self.is_displaced => {
                 self.displace(registry, location.as_deref());
             }
-            other => {
-                let reason = words(other);
-                self.registries.refuse(registry, node.version());
-                self.tell(
-                    Weight::BadEvent,
-                    format!("registry {registry} refuses this node: {reason}"),
-                );
-                self.stand_down(format!("registry {registry}: {reason}"));
+            other if other.is_about_content() => {
+                let spread = self.spread();
+                self.registries
+                    .refuse(registry, node.version(), now, spread);
+                self.give_up(registry, &refusal(other));
             }
+            // Who may register, and whose node this is, is settled elsewhere, and without a change of the node.
+            other => self.fail(registry, refusal(other), now),
         }
     }
 
@@ -171,11 +173,13 @@ impl Machine {
                     format!("registry {registry} did not know this node; registering all of it");
                 self.tell(Weight::BadEvent, message);
                 self.backlog.forget();
+                self.refused.clear();
                 self.is_stale = true;
                 self.backlog.hear(&job);
             }
             (Verdict::Good(_), _) | (Verdict::Missing, Job::Delete(..)) => {
                 self.backlog.hear(&job);
+                self.refused.remove(job.kind(), job.id());
                 if let Job::Post(resource) = &job {
                     self.tell(
                         Weight::Detail,
@@ -191,20 +195,29 @@ impl Machine {
                 self.displace(registry, location.as_deref());
             }
             (other, _) => {
-                // The same again would be refused again; another version of the resource may not be.
+                // The same again would be refused again, at least for a while; another version of it may not be.
                 self.backlog.hear(&job);
+                let code = other.code();
                 let subject = match &job {
                     Job::Delete(kind, id) => format!("the removal of {} {id}", kind.singular()),
                     Job::Post(resource) => shown(resource),
                 };
-                let weight = match std::mem::replace(&mut self.is_refusal_told, true) {
-                    true => Weight::Problem,
-                    false => Weight::BadEvent,
+                let words = words(other);
+                let message = format!("registry {registry} refuses {subject}: {words}");
+                match &job {
+                    Job::Delete(kind, id) => self.refused.remove(*kind, *id),
+                    Job::Post(resource) => {
+                        let (kind, id) = (resource.kind(), resource.id());
+                        self.refused.add(kind, id, code, message.clone(), now);
+                    }
+                }
+                // One reason may hold for thousands of resources.
+                let reason = format!("{registry} {} {words}", job.kind().singular());
+                let weight = match self.refused.is_news(&reason) {
+                    true => Weight::BadEvent,
+                    false => Weight::Problem,
                 };
-                self.tell(
-                    weight,
-                    format!("registry {registry} refuses {subject}: {}", words(other)),
-                );
+                self.tell(weight, message);
             }
         }
     }
@@ -215,27 +228,6 @@ impl Machine {
         self.is_stale = true;
     }
 
-    /// The registry has heard everything: only now it has shown that it is of use.
-    pub(super) fn complete(&mut self, registry: &Arc<Registry>) {
-        self.stage = Stage::Member { is_complete: true };
-        self.failure = None;
-        self.registries.succeed(registry);
-        let name = registry.to_string();
-        match &self.standing {
-            Standing::Member(old) if *old == name => {
-                self.tell(Weight::Step, format!("registered with {name} again"));
-            }
-            Standing::Member(old) => {
-                let message = format!("the registration moved from {old} to {name}");
-                self.tell(Weight::Event, message);
-            }
-            Standing::Alone | Standing::Untold => {
-                self.tell(Weight::Event, format!("registered with {name}"));
-            }
-        }
-        self.standing = Standing::Member(name);
-    }
-
     /// Unregisters what is there under older versions of the API.
     fn displace(&mut self, registry: &Arc<Registry>, location: Option<&str>) {
         let named = location.and_then(|location| {
@@ -244,11 +236,11 @@ impl Machine {
             is_older(version).then(|| version.to_owned())
         });
         let mut versions = named.map_or_else(|| registry.older_versions(), |version| vec![version]);
-        let message = format!(
-            "registry {registry} has this node under another version of the API: unregistering {}",
+        let reason = format!(
+            "it has this node under another version of the API: unregistering {}",
             versions.join(", ")
         );
-        self.tell(Weight::Problem, message);
+        self.complain(registry, &reason);
         versions.reverse();
         self.is_displaced = true;
         self.start_again(Stage::Displace { versions });
@@ -256,15 +248,34 @@ impl Machine {
 
     fn start_again(&mut self, stage: Stage) {
         self.backlog.forget();
+        self.refused.clear();
         self.stage = stage;
     }
 
     fn fail(&mut self, registry: &Arc<Registry>, reason: String, now: Instant) {
-        let spread = self.identity.node_id.as_bytes()[15];
+        let spread = self.spread();
         self.registries.fail(registry, now, spread);
-        let failure = format!("registry {registry}: {reason}");
-        self.tell(Weight::Problem, failure.clone());
+        self.give_up(registry, &reason);
+    }
+
+    fn give_up(&mut self, registry: &Arc<Registry>, reason: &str) {
+        let failure = self.complain(registry, reason);
         self.stand_down(failure);
+    }
+
+    /// Tells what is wrong with a registry: once, until it has been of use.
+    fn complain(&mut self, registry: &Registry, reason: &str) -> String {
+        let weight = match self.registries.complain(registry, reason) {
+            true => Weight::BadEvent,
+            false => Weight::Problem,
+        };
+        let message = format!("registry {registry}: {reason}");
+        self.tell(weight, message.clone());
+        message
+    }
+
+    const fn spread(&self) -> u8 {
+        self.identity.node_id.as_bytes()[15]
     }
 
     fn stand_down(&mut self, failure: String) {
@@ -278,9 +289,36 @@ impl Machine {
     }
 }
 
+impl Verdict {
+    /// Whether the call itself is wrong, so that it would be wrong again.
+    const fn is_about_content(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                code: 400 | 413 | 415 | 422,
+                ..
+            }
+        )
+    }
+
+    /// The status; 0 where there was none.
+    const fn code(&self) -> u16 {
+        match self {
+            Self::Broken(_) => 0,
+            Self::Conflict(_) => 409,
+            Self::Good(code) | Self::Refused { code, .. } => *code,
+            Self::Missing => 404,
+        }
+    }
+}
+
+fn refusal(verdict: Verdict) -> String {
+    format!("it refuses this node: {}", words(verdict))
+}
+
 fn words(verdict: Verdict) -> String {
     match verdict {
-        Verdict::Broken(words) | Verdict::Refused(words) => words,
+        Verdict::Broken(words) | Verdict::Refused { words, .. } => words,
         Verdict::Conflict(_) => {
             "it answers 409, though older versions have been unregistered".to_owned()
         }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::super::State;
 use super::super::registry::tests::advert;
 use super::registries::{RETRY_MAX, RETRY_MIN};
 use super::*;
@@ -33,8 +34,8 @@ struct Bench {
     calls: Vec<String>,
     /// What was told as an event.
     events: Vec<String>,
-    /// What was told otherwise.
-    log: Vec<String>,
+    /// Those of them that are no good news.
+    bad_events: Vec<String>,
     announced: Option<[u8; 6]>,
     has_ended: bool,
 }
@@ -62,7 +63,7 @@ impl Bench {
             registries: HashMap::new(),
             calls: Vec::new(),
             events: Vec::new(),
-            log: Vec::new(),
+            bad_events: Vec::new(),
             announced: None,
             has_ended: false,
         }
@@ -110,8 +111,12 @@ impl Bench {
                 Output::Ended => self.has_ended = true,
                 Output::Send(call) => self.answer(&call),
                 Output::Tell(report) => match report.weight {
-                    Weight::Event | Weight::BadEvent => self.events.push(report.message),
-                    _ => self.log.push(report.message),
+                    Weight::BadEvent => {
+                        self.bad_events.push(report.message.clone());
+                        self.events.push(report.message);
+                    }
+                    Weight::Event => self.events.push(report.message),
+                    Weight::Detail | Weight::Problem | Weight::Step => {}
                 },
                 Output::Wait(Some(at)) if at <= until => {
                     self.now = self.now.max(at);
@@ -215,6 +220,12 @@ fn lines(calls: &[String]) -> Vec<&str> {
     calls
         .map(|call| call.splitn(3, ' ').nth(2).unwrap())
         .collect()
+}
+
+/// When they were made, in milliseconds since the start.
+fn at(calls: &[String]) -> Vec<u64> {
+    let first = calls.iter().map(|call| call.split(' ').next().unwrap());
+    first.map(|ms| ms.parse().unwrap()).collect()
 }
 
 const ALL: [&str; 6] = [

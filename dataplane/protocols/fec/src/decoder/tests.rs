@@ -174,8 +174,33 @@ fn another_ssrc_starts_anew() {
     pair.ssrc = 2;
     pair.send(19..60, &[22]);
     pair.deliver_fec();
-    assert_eq!(pair.recovered, [22]);
+    pair.recovered.sort_unstable();
+    // The first packet alone is not believed, and comes back by its column.
+    assert_eq!(pair.recovered, [19, 22]);
     assert_eq!(pair.decoder.stats().resets, 1);
+}
+
+#[test]
+fn packets_of_somebody_else_break_nothing() {
+    let mut pair = Pair::new(4, 4);
+    for number in 0..160 {
+        pair.send(
+            [number],
+            if number % 16 == 6 {
+                &[6, 22, 38, 54, 70, 86, 102, 118, 134, 150]
+            } else {
+                &[]
+            },
+        );
+        if number % 3 == 1 {
+            pair.media(&packet(40_000 + number, 9));
+        }
+    }
+    pair.deliver_fec();
+    let stats = pair.decoder.stats();
+    assert_eq!((stats.media_foreign, stats.resets), (53, 0));
+    assert_eq!(stats.recovered, 10);
+    assert_eq!(pair.recovered.len(), 10);
 }
 
 #[test]

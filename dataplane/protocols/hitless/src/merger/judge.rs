@@ -37,7 +37,7 @@ impl Merger {
         let may_start =
             |judge: &Self| origin == Origin::Received && !judge.is_carried_by_another(leg, at);
         if self.ssrc != Some(view.ssrc()) {
-            return if may_start(self) {
+            return if may_start(self) && !self.is_strange(leg, at, view) {
                 Verdict::Start
             } else {
                 Verdict::Foreign
@@ -81,6 +81,14 @@ impl Merger {
     fn is_carried_by_another(&self, leg: LegIndex, now: Instant) -> bool {
         let silence_ns = self.config.path_differential_ns.saturating_add(SILENCE_NS);
         self.config.legs > 1 && self.legs[leg.other().index()].carries(now, silence_ns)
+    }
+
+    /// Whether a packet of another SSRC than the one in use is somebody else's: its leg goes on, and no other leg has gone
+    /// over to that SSRC.
+    fn is_strange(&self, leg: LegIndex, now: Instant, view: &RtpView<'_>) -> bool {
+        let state = &self.legs[leg.index()];
+        state.is_strange(now, SILENCE_NS, view.ssrc(), view.sequence())
+            && !self.legs[leg.other().index()].has_gone_to(now, SILENCE_NS, view.ssrc())
     }
 }
 

@@ -148,6 +148,32 @@ fn a_single_leg_gives_each_packet_out_at_once() {
 }
 
 #[test]
+fn a_single_leg_is_not_led_astray_by_packets_of_somebody_else() {
+    let mut bench = Bench::new(config(1, 0, 0));
+    let stranger = |number: u64| packet_of(SSRC + 1, 40_000 + number as u16, 1_000 + number, 200);
+    for index in 0..30 {
+        assert_eq!(bench.push(L::ONE, index, index), Outcome::Used);
+        if index % 2 == 0 {
+            let outcome = bench.push_packet(L::ONE, Origin::Received, &stranger(index), index);
+            assert_eq!(outcome, Outcome::Foreign);
+        }
+    }
+    assert_eq!(bench.released, constant(0..30, 0));
+    assert_eq!((bench.stats().lost, bench.stats().source_restarts), (0, 0));
+    assert_eq!(bench.leg(L::ONE).foreign, 15);
+    // Three in a row are a source that started anew, and after a pause one is.
+    let restart = |bench: &mut Bench, number: u64, at_ms: u64| {
+        bench.push_packet(L::ONE, Origin::Received, &stranger(number), at_ms)
+    };
+    assert_eq!(restart(&mut bench, 50, 31), Outcome::Foreign);
+    assert_eq!(restart(&mut bench, 51, 32), Outcome::Foreign);
+    assert_eq!(restart(&mut bench, 52, 33), Outcome::Used);
+    assert_eq!(bench.push(L::ONE, 30, 134), Outcome::Used);
+    assert_eq!(bench.stats().source_restarts, 2);
+    assert_eq!((bench.stats().lost, bench.stats().delivered), (0, 32));
+}
+
+#[test]
 fn of_two_legs_one_alone_works_from_the_first_packet() {
     for leg in L::ALL {
         let mut bench = Bench::new(config(2, 50, 0));

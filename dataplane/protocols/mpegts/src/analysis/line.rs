@@ -26,6 +26,8 @@ pub(super) struct Line {
     /// Moves by whole packets in the last PCRs, halved every [`WINDOW`] PCRs.
     moves: u8,
     age: u8,
+    /// Largest distance of a PCR that was judged since [`Self::take_deviation`], in ticks; negative when none was.
+    deviation: f32,
     fit: Fit,
 }
 
@@ -59,6 +61,9 @@ const CONSTANT_BITRATE: f64 = 270.0;
 /// A packet must take longer than this (8 us in ticks, 188 Mb/s) for a move by whole packets to be told from a clock error.
 const PACKET_TICKS_MIN: f64 = 216.0;
 
+/// No distance is as short.
+const NOTHING_JUDGED: f32 = -1.0;
+
 /// More moves than this within a window are another bitrate, not loss.
 const MOVES_MAX: u8 = 6;
 
@@ -75,6 +80,7 @@ impl Line {
         outlier: [0.0; OUTLIERS],
         moves: 0,
         age: 0,
+        deviation: NOTHING_JUDGED,
         fit: Fit {
             slope: 0.0,
             intercept: 0.0,
@@ -99,14 +105,21 @@ impl Line {
     /// No more PCRs come: judges what waited for others. Returns how many are errors. The line begins anew.
     pub(super) fn finish(&mut self) -> u32 {
         let errors = if self.learned {
-            u32::from(self.outliers)
+            self.judge_outliers()
         } else if usize::from(self.len) >= LEARNED_AT_END {
             self.first_verdict().unwrap_or(0)
         } else {
             0
         };
-        *self = Self::NEW;
+        self.forget();
         errors
+    }
+
+    /// Largest distance between a PCR and the line, in ticks, of those that were judged since the last call; `None` when
+    /// none was. Where packets were lost or put in, what they moved is left out.
+    pub(super) fn take_deviation(&mut self) -> Option<f32> {
+        let deviation = std::mem::replace(&mut self.deviation, NOTHING_JUDGED);
+        (deviation >= 0.0).then_some(deviation)
     }
 
     /// True when there is a line and PCRs are judged.
@@ -115,10 +128,31 @@ impl Line {
     }
 
     fn restart(&mut self, position: u64, ticks: u64) {
-        *self = Self::NEW;
+        self.forget();
         self.base_position = position;
         self.base_ticks = ticks;
         self.len = 1;
+    }
+
+    /// Begins anew. What has been judged stays judged.
+    fn forget(&mut self) {
+        *self = Self {
+            deviation: self.deviation,
+            ..Self::NEW
+        };
+    }
+
+    fn note(&mut self, distance: f64) {
+        self.deviation = self.deviation.max(distance.abs() as f32);
+    }
+
+    /// The PCRs off the line turn out to be errors; returns how many.
+    fn judge_outliers(&mut self) -> u32 {
+        let errors = std::mem::take(&mut self.outliers);
+        for n in 0..usize::from(errors) {
+            self.note(f64::from(self.outlier[n]));
+        }
+        u32::from(errors)
     }
 
     fn learn(&mut self, position: u64, ticks: u64, disturbed: bool) -> u32 {
@@ -147,6 +181,7 @@ impl Line {
         }
         self.age += 1;
         if distance.abs() <= TOLERANCE {
+            self.note(distance);
             return self.on_line(position, ticks);
         }
         let packets = (distance / self.fit.slope).round();
@@ -164,6 +199,7 @@ impl Line {
             self.shift -= packets * self.fit.slope;
             // What was off the line before a move may have been moving: it is not held against the clock.
             self.outliers = 0;
+            self.note(distance - packets * self.fit.slope);
             return self.on_line(position, ticks);
         }
         self.outlier[usize::from(self.outliers)] = distance as f32;
@@ -175,7 +211,7 @@ impl Line {
     }
 
     fn on_line(&mut self, position: u64, ticks: u64) -> u32 {
-        let errors = u32::from(std::mem::take(&mut self.outliers));
+        let errors = self.judge_outliers();
         if self.add(position, ticks) {
             self.fit = least_squares(self.points());
         } else {
@@ -196,14 +232,16 @@ impl Line {
             let packets = (middle / self.fit.slope).round();
             let lost = packets != 0.0 && (middle - packets * self.fit.slope).abs() <= TOLERANCE;
             self.shift -= middle;
-            self.outliers = 0;
-            return if lost { 0 } else { OUTLIERS as u32 };
+            if lost {
+                self.outliers = 0;
+                return 0;
+            }
+            return self.judge_outliers();
         }
         let mut sizes = distances.map(f64::abs);
         if median(&mut sizes) <= CONSTANT_BITRATE {
             // The bitrate is constant and the clock bad. The line follows its mean.
-            self.outliers = 0;
-            return OUTLIERS as u32 + self.on_line(position, ticks);
+            return self.judge_outliers() + self.on_line(position, ticks);
         }
         self.restart(position, ticks);
         0
@@ -229,14 +267,13 @@ impl Line {
             }
         }
         let mut errors = 0;
+        let mut largest = 0.0;
         let mut kept = 0;
         let mut run = 0;
         for n in 0..usize::from(self.len) {
-            if fit
-                .distance((f64::from(self.x[n]), f64::from(self.y[n])))
-                .abs()
-                <= TOLERANCE
-            {
+            let distance = fit.distance((f64::from(self.x[n]), f64::from(self.y[n])));
+            largest = distance.abs().max(largest);
+            if distance.abs() <= TOLERANCE {
                 self.x[kept] = self.x[n];
                 self.y[kept] = self.y[n];
                 kept += 1;
@@ -252,6 +289,7 @@ impl Line {
         self.len = kept as u8;
         self.fit = fit;
         self.learned = true;
+        self.note(largest);
         Some(errors)
     }
 

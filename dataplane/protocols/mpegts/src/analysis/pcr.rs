@@ -123,6 +123,14 @@ impl Clock {
         self.bitrate_bps
     }
 
+    /// Largest deviation of a PCR from the line of its clock in nanoseconds, of those that were judged since the last
+    /// call; `None` when none was, as where the bitrate varies.
+    pub(super) fn take_deviation_ns(&mut self) -> Option<u64> {
+        const TICKS_PER_US: f64 = Pcr27MHz::HZ as f64 / 1e6;
+        let ticks = f64::from(self.line.take_deviation()?);
+        Some((ticks * 1_000.0 / TICKS_PER_US).round() as u64)
+    }
+
     /// Arrival of the last PCR.
     pub(super) fn newest_ns(&self) -> Option<u64> {
         self.last.map(|last| last.at_ns)

@@ -5,7 +5,7 @@ use crate::delivery::{
     Arrival, LinkCapacity, RateMeter, ReceiveBuffer, Reporting, RoundTrip, TsbpdClock,
 };
 use crate::filter::{ArqMode, FilterConfig, FilterDecoder, FilterText};
-use crate::handshake::{Negotiated, Settings};
+use crate::handshake::{Direction, Negotiated, Settings};
 use crate::stats::ReceiveStats;
 use crate::time::Micros;
 use crate::wire::{
@@ -14,7 +14,7 @@ use crate::wire::{
 };
 
 use super::Received;
-use super::sender::{BUFFER_PACKETS_MAX, SYN, WINDOW_MIN};
+use super::sender::{BUFFER_PACKETS_MAX, SYN, UNUSED_PACKETS, WINDOW_MIN};
 
 mod acks;
 
@@ -29,6 +29,8 @@ pub(super) struct Receiver {
     /// Whether the far end's timestamps tell when to deliver.
     tsbpd: bool,
     at_once: bool,
+    /// Nobody takes what arrives.
+    discards: bool,
     tlpktdrop: bool,
     filter: Option<FilterDecoder>,
     /// One payload, on its way through the filter.
@@ -59,9 +61,14 @@ impl Receiver {
             Some(ArqMode::OnRequest) => Reporting::OnRequest,
             Some(ArqMode::Never) => Reporting::Never,
         };
-        let capacity = u32::try_from(settings.recv_buffer_packets)
-            .unwrap_or(u32::MAX)
-            .clamp(1, BUFFER_PACKETS_MAX);
+        let discards = settings.direction == Direction::Sends;
+        let capacity = if discards {
+            UNUSED_PACKETS
+        } else {
+            u32::try_from(settings.recv_buffer_packets)
+                .unwrap_or(u32::MAX)
+                .clamp(1, BUFFER_PACKETS_MAX)
+        };
         let first = negotiated.recv_sequence;
         Self {
             local: negotiated.local_socket,
@@ -72,7 +79,8 @@ impl Receiver {
                 negotiated.recv_latency,
             ),
             tsbpd: negotiated.recv_tsbpd,
-            at_once: false,
+            at_once: discards,
+            discards,
             tlpktdrop: negotiated.tlpktdrop,
             filter: filter.map(|filter| FilterDecoder::new(filter, first, payload_bytes_max)),
             scratch: vec![0; payload_bytes_max],
@@ -132,6 +140,19 @@ impl Receiver {
             });
             self.take_rebuilt(now, keys);
         }
+    }
+
+    /// Throws away what nobody takes.
+    #[inline]
+    pub(super) fn discard(&mut self, now: Micros) {
+        if self.discards {
+            while self.receive(now, &mut []).is_some() {}
+        }
+    }
+
+    /// Nothing comes any more: what is missing is skipped when its time has come, agreed upon or not.
+    pub(super) const fn end(&mut self) {
+        self.tlpktdrop = true;
     }
 
     /// The far end gives packets up.

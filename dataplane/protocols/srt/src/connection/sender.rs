@@ -3,7 +3,7 @@
 use crate::crypto::{CryptoError, SendKeys};
 use crate::delivery::{BandwidthLimit, Pacer, RateMeter, RoundTrip, SendBuffer, TokenBucket};
 use crate::filter::{ArqMode, FilterEncoder};
-use crate::handshake::{Negotiated, RetransmitAlgorithm, Settings};
+use crate::handshake::{Direction, Negotiated, RetransmitAlgorithm, Settings};
 use crate::stats::SendStats;
 use crate::time::Micros;
 use crate::wire::{
@@ -40,6 +40,8 @@ pub(super) struct Sender {
     progress: Micros,
     /// Retransmission time-outs since.
     timeouts: u32,
+    /// When the far end last acknowledged something new, or the connection was made.
+    acknowledged_at: Micros,
 
     latency: Micros,
     counts: SendStats,
@@ -60,9 +62,12 @@ impl Sender {
         let payload_bytes_max = settings.payload_size.min(room);
         let sent_bytes_max = payload_bytes_max + tag_bytes;
         let first = negotiated.send_sequence;
-        let capacity = u32::try_from(settings.send_buffer_packets)
-            .unwrap_or(u32::MAX)
-            .clamp(1, BUFFER_PACKETS_MAX);
+        let capacity = match settings.direction {
+            Direction::Receives => UNUSED_PACKETS,
+            Direction::Both | Direction::Sends => u32::try_from(settings.send_buffer_packets)
+                .unwrap_or(u32::MAX)
+                .clamp(1, BUFFER_PACKETS_MAX),
+        };
         let limit = match settings.max_bw {
             None => BandwidthLimit::Unlimited,
             Some(0) => BandwidthLimit::Input {
@@ -100,6 +105,7 @@ impl Sender {
             peer_reports: negotiated.peer_nak_report,
             progress: now,
             timeouts: 0,
+            acknowledged_at: now,
             latency: negotiated.send_latency,
             counts: SendStats::default(),
         }
@@ -115,6 +121,8 @@ impl Sender {
     ) -> Result<(), SendError> {
         let bytes = payload.iter().map(|part| part.len()).sum();
         if bytes > self.payload_bytes_max {
+            self.counts.too_long += 1;
+            self.counts.too_long_bytes = self.counts.too_long_bytes.max(bytes);
             return Err(SendError::TooLong {
                 bytes,
                 max: self.payload_bytes_max,
@@ -168,6 +176,7 @@ impl Sender {
         self.counts.acks += 1;
         if count > 0 {
             self.progress = now;
+            self.acknowledged_at = now;
             self.timeouts = 0;
         }
         if let Some(detail) = ack.detail {
@@ -234,6 +243,16 @@ impl Sender {
             .flatten()
             .min()
             .unwrap_or(Micros::MAX)
+    }
+
+    /// How long the far end has left the oldest message unacknowledged, and every other.
+    pub(super) fn unacknowledged_for(&self, now: Micros) -> Micros {
+        self.buffer
+            .oldest_written()
+            .filter(|_| self.buffer.in_flight() > 0)
+            .map_or(Micros::ZERO, |written| {
+                now.since(written.max(self.acknowledged_at))
+            })
     }
 
     pub(super) const fn payload_bytes_max(&self) -> usize {
@@ -381,6 +400,9 @@ const IN_ORDER: bool = false;
 
 /// Less than a quarter of all numbers, so that everything in the buffer has an order.
 pub(super) const BUFFER_PACKETS_MAX: u32 = 1 << 20;
+
+/// Room of a buffer in the direction that no messages go: the least that a far end may be told of.
+pub(super) const UNUSED_PACKETS: u32 = 32;
 
 /// Smallest window that an acknowledgement can leave.
 pub(super) const WINDOW_MIN: u32 = 2;

@@ -1,6 +1,7 @@
 //! Two connections in virtual time.
 
 mod delivery;
+mod direction;
 mod filter;
 mod fuzz;
 mod keys;

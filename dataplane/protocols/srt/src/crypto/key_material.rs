@@ -210,6 +210,18 @@ impl KmState {
     }
 }
 
+impl std::fmt::Display for KmState {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unsecured => formatter.write_str("it expects no encryption"),
+            Self::NoSecret => formatter.write_str("it has no passphrase"),
+            Self::BadSecret => formatter.write_str("it has another passphrase"),
+            Self::BadCryptoMode => formatter.write_str("it has another crypto mode"),
+            Self::Unknown(state) => write!(formatter, "unknown state {state}"),
+        }
+    }
+}
+
 /// Bytes before the salt.
 const HEAD_BYTES: usize = 16;
 

@@ -55,6 +55,11 @@ impl ReceiveKeys {
         self.kek = Some(kek);
     }
 
+    /// Takes the keys out of their places.
+    pub(super) fn forget(&mut self) {
+        self.keys = [None, None];
+    }
+
     /// The key encrypting key of the last message.
     pub(super) fn kek(&self) -> Option<Kek> {
         self.kek.clone()

@@ -148,6 +148,11 @@ impl SendKeys {
         }
     }
 
+    /// Takes note that the far end could not take the first key.
+    pub(crate) const fn refuse(&mut self, state: KmState) {
+        self.refused = Some(state);
+    }
+
     /// Why the far end refuses the announced key; `None` when it does not.
     #[must_use]
     pub const fn refused(&self) -> Option<KmState> {

@@ -1,7 +1,7 @@
 //! The keys of both directions of a connection, as its handshake leaves them.
 
 use super::cipher::StreamKey;
-use super::key_material::{Announcement, KeyMaterial, SALT_BYTES};
+use super::key_material::{Announcement, KeyMaterial, KmState, SALT_BYTES};
 use super::passphrase::{KeyLength, Passphrase};
 use super::receive::{Kek, ReceiveKeys};
 use super::send::{RefreshPolicy, SendKeys, random, random_key};
@@ -74,6 +74,13 @@ impl CryptoState {
         let key = StreamKey::new(material.mode, material.salt, &secret)?;
         let send = SendKeys::new(material.mode, kek, slot, key, exchange.policy);
         Ok(Self { send, receive })
+    }
+
+    /// Takes note that the two ends have no common key. Only the far end knows what its packets are encrypted with: our own
+    /// key would make noise of them that nobody could tell from a payload.
+    pub(crate) fn refuse(&mut self, state: KmState) {
+        self.send.refuse(state);
+        self.receive.forget();
     }
 
     /// Takes key material of a KMRSP that is no echo of the request: newer peers give the direction towards us a key of

@@ -240,8 +240,11 @@ pub(super) fn conclude_keys(
     };
     match refusal {
         Some(reason) if settings.enforced_encryption => Err(reason),
-        _ => {
+        refusal => {
             check_gcm(settings, offer)?;
+            if let Some(reason) = refusal {
+                state.refuse(state_of(reason));
+            }
             Ok(Some(state))
         }
     }
@@ -273,7 +276,12 @@ pub(super) fn respond_keys(
     };
     // Without a common key nothing that we send can be read, and that is what a passphrase of ours asks for.
     let length = settings.aes_key_len.unwrap_or_default();
-    let (keys, _) = CryptoState::initiate(&exchange, length).map_err(reason_of)?;
+    let (mut keys, _) = CryptoState::initiate(&exchange, length).map_err(reason_of)?;
+    keys.refuse(match state {
+        // What we tell the far end is that it has sent no key; what that says of it is that it has no passphrase.
+        KmState::Unsecured => KmState::NoSecret,
+        other => other,
+    });
     Ok((Some(keys), Some(KmReply::State(state))))
 }
 
@@ -374,6 +382,15 @@ const fn reason_of(error: CryptoError) -> RejectReason {
         CryptoError::Gcm192 | CryptoError::Mode => RejectReason::Crypto,
         CryptoError::KeyMaterial { .. } => RejectReason::Rogue,
         _ => RejectReason::Internal,
+    }
+}
+
+/// What a reason to refuse says of the far end's keys, when the connection is made all the same.
+const fn state_of(reason: RejectReason) -> KmState {
+    match reason {
+        RejectReason::BadSecret => KmState::BadSecret,
+        RejectReason::Crypto => KmState::BadCryptoMode,
+        _ => KmState::NoSecret,
     }
 }
 

@@ -10,6 +10,7 @@ use super::exchange::{
 use super::message::{Fields, Message};
 use super::{Negotiated, RejectReason, Settings, SettingsError};
 use crate::crypto::{KeyLength, KmState};
+use crate::stream_id::{self, StreamIdMismatch};
 use crate::time::Micros;
 use crate::wire::{
     BufferTooSmall, Control, ExtensionField, Handshake, HandshakeKind, Packet, SeqNumber, SocketId,
@@ -27,7 +28,6 @@ pub struct Listener {
     start: Micros,
     cookies: Cookies,
     answered: Answered,
-    derivations: Derivations,
 }
 
 /// What to do about a packet.
@@ -61,10 +61,12 @@ pub struct Accepted {
 }
 
 /// A connection that was refused.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Refused {
-    /// Why.
+    /// Why, as the caller is told.
     pub reason: RejectReason,
+    /// What of its stream id does not fit, when that is the reason. The caller is not told.
+    pub stream_id: Option<StreamIdMismatch>,
     /// Bytes of the buffer to send to the caller.
     pub reply: usize,
 }
@@ -88,7 +90,6 @@ impl Listener {
             start: now,
             cookies: Cookies::new(secret),
             answered: Answered::default(),
-            derivations: Derivations::new(now),
         })
     }
 
@@ -135,6 +136,11 @@ impl Listener {
         socket: SocketId,
         buffer: &mut [u8],
     ) -> Result<Accepted, Refused> {
+        let (wanted, offered) = (settings.stream_id.as_deref(), request.stream_id());
+        if let Err(mismatch) = stream_id::check(wanted, offered, settings.direction) {
+            let reason = mismatch.reason();
+            return Err(self.refuse(now, request, reason, Some(mismatch), buffer));
+        }
         let local = Local {
             socket,
             // Both directions count from the caller's number, as libsrt's listeners have it.
@@ -143,10 +149,7 @@ impl Listener {
         };
         let (message, negotiated) = match conclude(settings, &local, &request) {
             Ok(accepted) => accepted,
-            Err(reason) => {
-                let reply = self.reject(now, request, reason, buffer);
-                return Err(Refused { reason, reply });
-            }
+            Err(reason) => return Err(self.refuse(now, request, reason, None, buffer)),
         };
         match self.answer(now, now, &request, message, buffer) {
             Ok(reply) => Ok(Accepted {
@@ -155,6 +158,7 @@ impl Listener {
             }),
             Err(_) => Err(Refused {
                 reason: RejectReason::Internal,
+                stream_id: None,
                 reply: 0,
             }),
         }
@@ -235,18 +239,12 @@ impl Listener {
             Offer::parse(handshake, Part::Request, timestamp, now)
         };
         match offer {
-            Ok(offer) => {
-                // A key costs half a millisecond: a caller that cannot have one now repeats itself soon.
-                if offer.key_material.is_some() && !self.derivations.take(now) {
-                    return Action::Ignore;
-                }
-                Action::Accept(Box::new(Request {
-                    from,
-                    offer,
-                    cookie: handshake.cookie,
-                    encryption: handshake.encryption,
-                }))
-            }
+            Ok(offer) => Action::Accept(Box::new(Request {
+                from,
+                offer,
+                cookie: handshake.cookie,
+                encryption: handshake.encryption,
+            })),
             Err(reason) => {
                 let local = Local {
                     socket: self.socket,
@@ -262,6 +260,21 @@ impl Listener {
                     Err(_) => Action::Ignore,
                 }
             }
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        now: Micros,
+        request: Request,
+        reason: RejectReason,
+        stream_id: Option<StreamIdMismatch>,
+        buffer: &mut [u8],
+    ) -> Refused {
+        Refused {
+            reason,
+            stream_id,
+            reply: self.reject(now, request, reason, buffer),
         }
     }
 
@@ -330,7 +343,8 @@ impl Request {
         self.offer.hs.version
     }
 
-    /// Whether the caller has a passphrase.
+    /// Whether the caller has a passphrase. To accept it with settings that have one too costs the derivation of a key,
+    /// several hundred microseconds whatever the caller is worth: the driver limits how many it accepts in a second.
     #[must_use]
     pub const fn is_encrypted(&self) -> bool {
         self.offer.key_material.is_some()
@@ -356,9 +370,6 @@ fn conclude(
     request: &Request,
 ) -> Result<(Message, Negotiated), RejectReason> {
     let offer = &request.offer;
-    if settings.stream_id.is_some() && settings.stream_id != offer.stream_id {
-        return Err(RejectReason::FORBIDDEN);
-    }
     // Everything that is cheap comes before the keys.
     let mut negotiated = agree(settings, local, offer, None, None)?;
     let (keys, reply) = respond_keys(settings, offer)?;
@@ -392,36 +403,3 @@ fn conclude(
         .map_err(|_| RejectReason::Internal)?;
     Ok((message, negotiated))
 }
-
-/// How many keys callers may have derived: half a millisecond each, so that callers with a true address and any number
-/// of wrong passphrases cost a twentieth of a core, and 100 callers that reconnect at once wait for nothing.
-#[derive(Debug)]
-struct Derivations {
-    left: u64,
-    since: Micros,
-}
-
-impl Derivations {
-    const fn new(now: Micros) -> Self {
-        Self {
-            left: DERIVATIONS_MAX,
-            since: now,
-        }
-    }
-
-    fn take(&mut self, now: Micros) -> bool {
-        let earned = now.since(self.since).0 / DERIVATION_INTERVAL.0;
-        if earned > 0 {
-            self.left = self.left.saturating_add(earned).min(DERIVATIONS_MAX);
-            self.since += Micros(earned.saturating_mul(DERIVATION_INTERVAL.0));
-        }
-        if self.left == 0 {
-            return false;
-        }
-        self.left -= 1;
-        true
-    }
-}
-
-const DERIVATIONS_MAX: u64 = 100;
-const DERIVATION_INTERVAL: Micros = Micros::from_millis(10);

@@ -134,7 +134,7 @@ impl RejectReason {
 
 impl fmt::Display for RejectReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self {
+        let text = match *self {
             Self::Unknown => "unknown reason",
             Self::System => "system function failed",
             Self::Peer => "refused without a reason",
@@ -153,6 +153,11 @@ impl fmt::Display for RejectReason {
             Self::Group => "groups are not supported",
             Self::Timeout => "timed out",
             Self::Crypto => "another crypto mode",
+            Self::BAD_REQUEST => "the stream id is not understood",
+            Self::OVERLOAD => "as many callers as allowed are connected",
+            Self::FORBIDDEN => "the stream id does not fit",
+            Self::BAD_MODE => "the stream goes the other way",
+            Self::CONFLICT => "another caller is connected",
             Self::Other(1_400..=1_599) => "refused by access control",
             Self::Other(_) => "refused by the application",
         };

@@ -21,7 +21,8 @@ pub struct Settings {
     pub crypto_mode: CryptoMode,
     /// Whether a connection without a common passphrase is refused.
     pub enforced_encryption: bool,
-    /// Caller: the stream id to send. Listener: the only one to accept.
+    /// Caller: the stream id to send. Listener: what callers' ids have to fit, by
+    /// [`stream_id::check`](crate::stream_id::check).
     pub stream_id: Option<String>,
     /// Packet filter, such as `fec,cols:10,rows:5`.
     pub packet_filter: Option<String>,
@@ -39,6 +40,8 @@ pub struct Settings {
     pub key_refresh: RefreshPolicy,
 
     // Used by the connection alone.
+    /// Which way messages go.
+    pub direction: Direction,
     /// Silence after which the far end counts as gone.
     pub peer_idle_timeout: Micros,
     /// Largest payload in bytes.
@@ -61,6 +64,21 @@ pub struct Settings {
     pub send_drop_delay_ms: Option<u32>,
     /// Packets by which another may be overtaken before it counts as lost.
     pub loss_max_ttl: u32,
+}
+
+/// Which way messages go on a connection, seen from our side.
+///
+/// A side that only sends discards what the far end sends all the same, and a side that only receives queues next to
+/// nothing, so that the unused direction costs no memory, whatever the far end does.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Direction {
+    /// Both ways.
+    #[default]
+    Both,
+    /// We receive.
+    Receives,
+    /// We send.
+    Sends,
 }
 
 /// Which packets a sender retransmits (`retransmit_algo`).
@@ -91,6 +109,7 @@ impl Default for Settings {
             nak_report: true,
             connect_timeout: Micros::from_secs(3),
             key_refresh: RefreshPolicy::default(),
+            direction: Direction::Both,
             peer_idle_timeout: Micros::from_secs(30),
             payload_size: 1_316,
             send_buffer_packets: 8_192,

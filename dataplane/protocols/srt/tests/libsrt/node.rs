@@ -15,6 +15,8 @@ use bilbycast_srt::{Connection, Micros};
 pub(crate) struct Impairment {
     pub(crate) loss: f64,
     pub(crate) delay: Duration,
+    /// Data packets that pass before it begins to lose.
+    pub(crate) spared: u64,
 }
 
 /// Our end.
@@ -35,6 +37,9 @@ pub(crate) struct Node {
     pub(crate) retransmitted_by_peer: u64,
     /// Which keys data packets on the link named, by their flag.
     pub(crate) keys_seen: [bool; 4],
+    looked: Instant,
+    /// The longest time that the machine kept us from looking: the link took as much longer then.
+    pub(crate) held_up: Duration,
 }
 
 impl Node {
@@ -58,6 +63,8 @@ impl Node {
             data: (0, 0),
             retransmitted_by_peer: 0,
             keys_seen: [false; 4],
+            looked: Instant::now(),
+            held_up: Duration::ZERO,
         }
     }
 
@@ -161,6 +168,8 @@ impl Node {
 
     /// Lets a little time pass, and the link move.
     fn pass(&mut self) {
+        self.held_up = self.held_up.max(self.looked.elapsed());
+        self.looked = Instant::now();
         let mut buffer = [0; 2_048];
         let mut idle = true;
         while let Ok((length, from)) = self.socket.recv_from(&mut buffer) {
@@ -215,7 +224,8 @@ impl Node {
         self.random ^= self.random >> 27;
         let drawn = self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11;
         let now = Instant::now();
-        let lost = (drawn as f64) < self.impairment.loss * (1_u64 << 53) as f64
+        let loses = self.data.0 >= self.impairment.spared;
+        let lost = loses && (drawn as f64) < self.impairment.loss * (1_u64 << 53) as f64
             || self
                 .outage
                 .is_some_and(|(from, to)| now >= from && now < to);

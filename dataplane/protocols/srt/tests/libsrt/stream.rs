@@ -89,6 +89,8 @@ pub(crate) struct Outcome {
     pub(crate) keys_seen: [bool; 4],
     /// Messages since the last one that is missing.
     pub(crate) run_at_end: u64,
+    /// The longest time that the machine kept our end from looking.
+    pub(crate) held_up: Duration,
     /// Whether the program had ended by itself in the end.
     pub(crate) peer_ended: bool,
 }
@@ -134,6 +136,7 @@ impl Stream {
         };
         let now = node.now();
         let mut connection = Connection::new(negotiated, &settings, now);
+        node.held_up = Duration::ZERO;
 
         let start = Instant::now() + Duration::from_millis(150);
         node.outage = self.outage.map(|(from, to)| (start + from, start + to));
@@ -194,6 +197,7 @@ impl Stream {
             retransmitted_by_peer: node.retransmitted_by_peer,
             keys_seen: node.keys_seen,
             run_at_end: checker.run,
+            held_up: node.held_up,
             peer_ended: peer.has_ended(),
         }
     }
@@ -337,7 +341,7 @@ pub(crate) fn is_installed() -> bool {
         .status()
         .is_ok();
     if !installed {
-        eprintln!("skipped: {PROGRAM} is not installed");
+        bilbycast_test_peers::skip(format!("no {PROGRAM} (Debian package srt-tools)"));
     }
     installed
 }

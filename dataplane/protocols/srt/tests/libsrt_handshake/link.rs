@@ -350,7 +350,7 @@ pub(super) fn is_installed() -> bool {
         .status()
         .is_ok();
     if !installed {
-        eprintln!("skipped: {PROGRAM} is not installed");
+        bilbycast_test_peers::skip(format!("no {PROGRAM} (Debian package srt-tools)"));
     }
     installed
 }

@@ -1,5 +1,6 @@
 //! What changes while registered, and the end.
 
+use super::super::super::RefusedResource;
 use super::*;
 
 #[test]
@@ -103,18 +104,23 @@ fn changes_during_a_call_are_not_lost() {
     assert_eq!(lines(&calls)[1..], ["POST device"]);
 }
 
-#[test]
-fn what_is_refused_is_not_repeated_until_it_changes() {
-    let mut bench = Bench::new(false);
+/// As [`good`], but for this line, to which it answers a code.
+fn refusing(refused: &'static str, code: u16) -> impl FnMut(&str) -> Answer {
     let mut registry = good();
-    bench.serve(8_001, move |line| match line {
-        "POST source" => Answer::Status {
-            code: 400,
+    move |line| match line == refused {
+        true => Answer::Status {
+            code,
             location: None,
             detail: "clock".to_owned(),
         },
-        other => registry(other),
-    });
+        false => registry(line),
+    }
+}
+
+#[test]
+fn what_is_refused_is_named_and_offered_again_when_it_changes() {
+    let mut bench = Bench::new(false);
+    bench.serve(8_001, refusing("POST source", 400));
     bench.advertise(&[(8_001, "10")]);
     bench.run(30_000);
     let calls = bench.take_calls();
@@ -132,30 +138,99 @@ fn what_is_refused_is_not_repeated_until_it_changes() {
         .collect();
     assert_eq!(told.len(), 1);
     assert!(told[0].ends_with("it answers 400, \"clock\""), "{told:?}");
+    let id = bench.machine.model.of_kind(ResourceType::Source)[0].id();
+    let expected = RefusedResource {
+        kind: "source",
+        id,
+        code: 400,
+    };
+    assert_eq!(bench.machine.refused(), (vec![expected], 1));
+    assert_eq!(bench.machine.reason().as_ref(), Some(told[0]));
+    assert_eq!(bench.machine.state(), State::Registered);
+
     bench.set_flows(&["a1"]);
-    bench.run(30_000);
+    bench.run(29_000);
     assert_eq!(sources(&bench.take_calls()), 1);
     assert_eq!(bench.machine.state(), State::Registered);
+
+    // What is no more is not refused either.
+    bench.set_flows(&[]);
+    bench.run(0);
+    assert_eq!(bench.machine.refused(), (vec![], 0));
+    assert_eq!(bench.machine.reason(), None);
 }
 
 #[test]
-fn a_node_that_is_refused_is_offered_again_when_it_changes() {
+fn what_is_refused_is_offered_again_after_a_minute_and_told_once() {
+    let mut bench = Bench::new(false);
+    bench.serve(8_001, refusing("POST flow", 403));
+    bench.advertise(&[(8_001, "10")]);
+    bench.run(590_000);
+    let calls = bench.take_calls();
+    let flows: Vec<_> = calls
+        .iter()
+        .filter(|call| call.ends_with("POST flow"))
+        .collect();
+    assert_eq!(flows.len(), 10, "{flows:?}");
+    let told = bench
+        .events
+        .iter()
+        .filter(|event| event.contains("refuses flow"));
+    assert_eq!(told.count(), 1);
+    bench.serve(8_001, |line| {
+        status(if line == HEARTBEAT { 200 } else { 201 })
+    });
+    bench.run(65_000);
+    let calls = bench.take_calls();
+    let posts: Vec<_> = lines(&calls)
+        .into_iter()
+        .filter(|line| *line != HEARTBEAT)
+        .collect();
+    assert_eq!(posts, ["POST flow"]);
+    assert_eq!(bench.machine.refused(), (vec![], 0));
+}
+
+#[test]
+fn what_one_registry_refuses_is_offered_to_the_next() {
+    let mut bench = Bench::new(false);
+    bench.serve(8_001, refusing("POST flow", 400));
+    bench.advertise(&[(8_001, "1"), (8_002, "2")]);
+    bench.run(0);
+    assert_eq!(bench.machine.refused().1, 1);
+    bench.take_calls();
+    bench.serve(8_001, |_| status(500));
+    bench.serve(8_002, |line| {
+        status(if line == HEARTBEAT { 200 } else { 201 })
+    });
+    bench.run(5_000);
+    let calls = bench.take_calls();
+    assert_eq!(lines(&calls), [HEARTBEAT, HEARTBEAT, "POST flow"]);
+    assert_eq!(bench.machine.refused().1, 0);
+}
+
+#[test]
+fn a_node_that_is_refused_is_offered_again_when_it_changes_and_after_a_minute() {
     let mut bench = Bench::new(false);
     bench.serve(8_001, |_| status(400));
     bench.advertise(&[(8_001, "10")]);
-    bench.run(600_000);
-    assert_eq!(lines(&bench.take_calls()), ["POST node"]);
+    bench.run(59_000);
+    assert_eq!(at(&bench.take_calls()), [0]);
     assert_eq!(bench.machine.state(), State::Retrying);
-    assert_eq!(
-        bench.machine.reason().as_deref(),
-        Some("registry r8001 (http://127.0.0.1:8001): it answers 400")
-    );
+    let reason = "registry r8001 (http://127.0.0.1:8001): it refuses this node: it answers 400";
+    assert_eq!(bench.machine.reason().as_deref(), Some(reason));
     let node = Arc::clone(bench.machine.model.node());
     bench.builder.bump(&node);
     bench.set_flows(&["a"]);
-    bench.run(600_000);
-    assert_eq!(lines(&bench.take_calls()), ["POST node"]);
+    bench.run(181_000);
+    let calls = bench.take_calls();
+    assert_eq!(at(&calls), [59_000, 119_000, 179_000, 239_000]);
+    assert!(lines(&calls).iter().all(|line| *line == "POST node"));
+    let told = bench.events.iter().filter(|event| *event == reason);
+    assert_eq!(told.count(), 1);
     assert_eq!(bench.events.len(), 3, "{:?}", bench.events);
+    bench.serve(8_001, good());
+    bench.run(60_000);
+    assert_eq!(bench.machine.state(), State::Registered);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Registries that fail, and what the node does then.
 
 use super::*;
-use crate::nmos::tai::Tai;
 
 #[test]
 fn a_registry_that_forgot_the_node_gets_everything_again() {
@@ -55,8 +54,12 @@ fn when_one_fails_the_next_is_asked_at_once_with_a_heartbeat() {
             format!("10000 8002 {HEARTBEAT}"),
         ];
         assert_eq!(calls, expected);
-        let moved = "the registration moved from r8001 (http://127.0.0.1:8001) to r8002 (http://127.0.0.1:8002)";
-        assert_eq!(bench.events, [moved]);
+        let expected = [
+            "registry r8002 (http://127.0.0.1:8002) found, with priority 2".to_owned(),
+            format!("registry r8001 (http://127.0.0.1:8001): it answers {failure}"),
+            "the registration moved from r8001 (http://127.0.0.1:8001) to r8002 (http://127.0.0.1:8002)".to_owned(),
+        ];
+        assert_eq!(bench.events[1..], expected, "{:?}", bench.events);
     }
 }
 
@@ -136,10 +139,7 @@ fn when_all_fail_the_pauses_grow() {
     bench.advertise(&[(8_001, "1")]);
     bench.run(600_000);
     let calls = bench.take_calls();
-    let at: Vec<u64> = calls
-        .iter()
-        .map(|call| call.split(' ').next().unwrap().parse().unwrap())
-        .collect();
+    let at = at(&calls);
     let pauses: Vec<u64> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert_eq!(
         pauses[..7],
@@ -147,14 +147,29 @@ fn when_all_fail_the_pauses_grow() {
     );
     assert!(pauses[7..].iter().all(|pause| *pause == 60_000));
     assert!(calls.iter().all(|call| call.ends_with("POST node")));
-    assert_eq!(bench.events.len(), 1, "{:?}", bench.events);
+    let name = "registry r8001 (http://127.0.0.1:8001)";
+    let expected = [
+        format!("{name} found, with priority 1"),
+        format!("{name}: it answers 500"),
+        format!("no registry can be used: {name}: it answers 500"),
+    ];
+    assert_eq!(bench.events, expected);
     assert_eq!(bench.machine.state(), State::Retrying);
+    let seen = &bench.machine.seen()[0];
+    assert_eq!((seen.priority, seen.taken), (Some(1), true));
+    assert_eq!(seen.why.as_deref(), Some("it answers 500"));
+
+    // Another reason is news, once.
+    bench.serve(8_001, |_| status(503));
+    bench.run(200_000);
+    assert_eq!(bench.events[3..], [format!("{name}: it answers 503")]);
 
     // It comes back.
     bench.serve(8_001, good());
     bench.run(61_000);
     assert_eq!(bench.machine.state(), State::Registered);
-    assert_eq!(bench.events.len(), 2);
+    assert_eq!(bench.events.len(), 5);
+    assert_eq!(bench.machine.seen()[0].why, None);
 }
 
 #[test]
@@ -163,14 +178,13 @@ fn the_pauses_of_different_nodes_differ() {
     let registry = advert("r", 1, "0").judge("http").unwrap();
     registries.set(vec![registry.clone()]);
     let now = Instant::now();
-    let node = Tai::default();
     registries.fail(&registry, now, 255);
-    let pause = registries.next_retry(node).unwrap() - now;
+    let pause = registries.next_retry().unwrap() - now;
     assert!(pause > RETRY_MIN && pause <= RETRY_MIN * 5 / 4, "{pause:?}");
     for _ in 0..100 {
         registries.fail(&registry, now, 255);
     }
-    let pause = registries.next_retry(node).unwrap() - now;
+    let pause = registries.next_retry().unwrap() - now;
     assert!(pause > RETRY_MAX && pause <= RETRY_MAX * 5 / 4, "{pause:?}");
 }
 
@@ -179,9 +193,9 @@ fn a_lost_registration_is_told_once() {
     let mut bench = Bench::registered();
     bench.serve(8_001, |_| Answer::Failed("connection refused".to_owned()));
     bench.run(120_000);
-    let lost = "the registration with r8001 (http://127.0.0.1:8001) is lost: registry r8001 \
-                (http://127.0.0.1:8001): connection refused";
-    assert_eq!(bench.events, [lost]);
+    let failed = "registry r8001 (http://127.0.0.1:8001): connection refused";
+    let lost = format!("the registration with r8001 (http://127.0.0.1:8001) is lost: {failed}");
+    assert_eq!(bench.events, [failed, lost.as_str()]);
     let calls = bench.take_calls();
     // As long as the registration may still stand, the registry is asked for it.
     assert_eq!(lines(&calls[..3]), [HEARTBEAT; 3]);
@@ -226,16 +240,59 @@ fn a_node_under_an_older_version_is_unregistered_there() {
         assert_eq!(lines(&calls[2..]), ALL);
     }
 
-    // One that insists is not asked for ever.
+    // One that insists is asked again after pauses that grow, and works once it is mended.
     let mut bench = Bench::new(false);
     bench.serve(8_001, move |_| conflict(None));
     bench.advertise(&[(8_001, "1")]);
     bench.run(60_000);
     let calls = bench.take_calls();
+    let once = ["POST node", "DELETE v1.2/resource/nodes/NODE", "POST node"];
+    assert_eq!(lines(&calls), once.repeat(6));
     assert_eq!(
-        lines(&calls),
-        ["POST node", "DELETE v1.2/resource/nodes/NODE", "POST node"]
+        at(&calls),
+        [0, 1_000, 3_000, 7_000, 15_000, 31_000]
+            .map(|ms| [ms; 3])
+            .concat()
     );
+    assert_eq!(bench.machine.state(), State::Retrying);
+    bench.serve(8_001, good());
+    bench.run(60_000);
+    assert_eq!(bench.machine.state(), State::Registered);
+}
+
+#[test]
+fn a_registry_that_does_not_let_the_node_in_is_asked_again() {
+    for code in [401, 403, 405] {
+        let mut bench = Bench::new(false);
+        bench.serve(8_001, move |_| status(code));
+        bench.advertise(&[(8_001, "1")]);
+        bench.run(31_000);
+        let calls = bench.take_calls();
+        assert_eq!(at(&calls), [0, 1_000, 3_000, 7_000, 15_000, 31_000]);
+        let reason = format!(
+            "registry r8001 (http://127.0.0.1:8001): it refuses this node: it answers {code}"
+        );
+        assert_eq!(bench.machine.reason().as_ref(), Some(&reason));
+        assert_eq!(
+            bench
+                .events
+                .iter()
+                .filter(|event| **event == reason)
+                .count(),
+            1
+        );
+        bench.serve(8_001, good());
+        bench.run(60_000);
+        assert_eq!(bench.machine.state(), State::Registered, "{code}");
+    }
+
+    // With another one there, that one has the node at once.
+    let mut bench = Bench::new(false);
+    bench.serve(8_001, |_| status(403));
+    bench.serve(8_002, good());
+    bench.advertise(&[(8_001, "1"), (8_002, "2")]);
+    bench.run(0);
+    assert_eq!(bench.machine.state(), State::Registered);
 }
 
 /// Whatever registries answer, and in whichever order things happen: the machine neither panics nor stalls, has one

@@ -17,7 +17,10 @@ fn all_is_registered_in_order_and_heartbeats_follow_every_five_seconds() {
     assert_eq!(calls[6..], heartbeats);
     assert_eq!(
         bench.events,
-        ["registered with r8001 (http://127.0.0.1:8001)"]
+        [
+            "registry r8001 (http://127.0.0.1:8001) found, with priority 10",
+            "registered with r8001 (http://127.0.0.1:8001)",
+        ]
     );
     assert_eq!(bench.machine.state(), State::Registered);
     assert_eq!(bench.machine.reason(), None);
@@ -123,9 +126,50 @@ fn a_registry_that_is_not_for_us_is_named_with_the_reason_once() {
     }
     assert!(bench.take_calls().is_empty());
     let reason = "registry old is not taken: api_ver is \"v1.2\", without v1.3";
-    assert_eq!(bench.log, [reason]);
-    assert_eq!(bench.events, [reason]);
+    let expected = [
+        reason.to_owned(),
+        format!("no registry can be used: {reason}"),
+    ];
+    assert_eq!(bench.events, expected);
+    // That others use another version is no fault.
+    assert_eq!(bench.bad_events, expected[1..]);
     assert_eq!(bench.machine.reason().as_deref(), Some(reason));
+    let seen = bench.machine.seen();
+    assert_eq!(seen.len(), 1);
+    assert_eq!((seen[0].name.as_str(), seen[0].priority), ("old", Some(0)));
+    let why = "api_ver is \"v1.2\", without v1.3";
+    assert_eq!((seen[0].taken, seen[0].why.as_deref()), (false, Some(why)));
+}
+
+#[test]
+fn one_that_cannot_be_looked_up_does_not_stand_in_the_way_of_others() {
+    let broken = |port| Advert {
+        name: format!("r{port}"),
+        trouble: Some("SERVFAIL".to_owned()),
+        ..Advert::default()
+    };
+    let mut bench = Bench::new(false);
+    bench.serve(8_002, good());
+    let adverts = [broken(8_001), advert("r8002", 8_002, "5")];
+    bench.machine.handle_adverts(&adverts, bench.now);
+    bench.run(3_000);
+    assert_eq!(bench.machine.state(), State::Registered);
+    let not_taken = "registry r8001 is not taken: it cannot be looked up: SERVFAIL";
+    assert_eq!(bench.bad_events, [not_taken]);
+    let seen = bench.machine.seen();
+    let seen: Vec<_> = seen
+        .iter()
+        .map(|seen| (seen.taken, seen.priority))
+        .collect();
+    assert_eq!(seen, [(true, Some(5)), (false, None)]);
+
+    // One that was known before remains known.
+    bench.events.clear();
+    let adverts = [broken(8_001), broken(8_002)];
+    bench.machine.handle_adverts(&adverts, bench.now);
+    bench.run(3_000);
+    assert!(bench.events.is_empty(), "{:?}", bench.events);
+    assert!(bench.machine.seen()[0].taken);
 }
 
 #[test]
@@ -135,13 +179,18 @@ fn without_a_registry_the_node_is_announced_to_its_peers() {
     assert_eq!((bench.announced, bench.events.len()), (None, 0));
     bench.run(200);
     assert_eq!(bench.announced, Some([0; 6]));
-    assert_eq!(bench.events, ["no registry found by mDNS"]);
+    let expected = [
+        "no registry found by mDNS",
+        "announcing this node to its peers",
+    ];
+    assert_eq!(bench.events, expected);
+    assert!(bench.bad_events.is_empty());
     bench.set_flows(&["a1"]);
     bench.run(60_000);
     let counters = bench.announced.unwrap();
     assert_eq!(counters[ResourceType::Node.index()], 0);
     assert_eq!(counters[ResourceType::Receiver.index()], 1);
-    assert_eq!(bench.events.len(), 1, "{:?}", bench.events);
+    assert_eq!(bench.events.len(), 2, "{:?}", bench.events);
 
     // The bench sees to it that the announcement ends before the first POST.
     bench.serve(8_001, good());
@@ -176,10 +225,11 @@ fn trouble_of_discovery_is_told_once_and_registries_remain() {
             .handle_trouble("no answers".to_owned(), bench.now);
         bench.run(2_000);
     }
-    let told = bench.log.iter().filter(|line| line.contains("no answers"));
+    let told = bench.bad_events.iter();
+    let told = told.filter(|line| line.contains("no answers"));
     assert_eq!(told.count(), 1);
     assert_eq!(bench.machine.state(), State::Registered);
     bench.advertise(&[(8_001, "10")]);
     bench.run(0);
-    assert!(bench.log.last().unwrap().contains("looked for again"));
+    assert!(bench.events.last().unwrap().contains("looked for again"));
 }

@@ -47,6 +47,11 @@ impl Engine {
         }
     }
 
+    pub(in crate::analysis) fn take_pcr_deviation_ns(&mut self) -> Option<u64> {
+        let clocks = self.clocks.iter_mut();
+        clocks.filter_map(Clock::take_deviation_ns).max()
+    }
+
     pub(in crate::analysis) fn priorities_ok(&self, now_ns: u64) -> [bool; 3] {
         self.rose_ns.map(|rose_ns| {
             rose_ns.is_none_or(|rose_ns| now_ns.saturating_sub(rose_ns) >= WINDOW_NS)

@@ -131,3 +131,44 @@ fn a_new_bitrate_is_learned_and_not_an_error() {
     }
     assert_eq!(errors(&points), 0);
 }
+
+#[test]
+fn the_largest_deviation_is_told_once() {
+    for bitrate_bps in BITRATES {
+        let mut line = Line::NEW;
+        let push = |line: &mut Line, points: &[(u64, u64)]| {
+            for &(position, ticks) in points {
+                line.push(position, ticks, false);
+            }
+        };
+        let mut points = clean(bitrate_bps, 400);
+        points[200].1 += 540;
+        points[300].1 -= 8;
+        push(&mut line, &points[..40]);
+        assert_eq!(line.take_deviation(), None, "nothing is judged yet");
+        push(&mut line, &points[40..200]);
+        let quiet = line.take_deviation().unwrap();
+        assert!(quiet < 2.0, "{bitrate_bps}: {quiet}");
+        push(&mut line, &points[200..250]);
+        let error = line.take_deviation().unwrap();
+        assert!((error - 540.0).abs() < 3.0, "{bitrate_bps}: {error}");
+        push(&mut line, &points[250..350]);
+        let jitter = line.take_deviation().unwrap();
+        assert!((jitter - 8.0).abs() < 3.0, "{bitrate_bps}: {jitter}");
+        assert_eq!(line.take_deviation(), None);
+    }
+}
+
+#[test]
+fn lost_packets_are_no_deviation() {
+    let mut points = clean(38_000_000, 300);
+    for (position, _) in &mut points[150..] {
+        *position -= 5;
+    }
+    let mut line = Line::NEW;
+    for (position, ticks) in points {
+        line.push(position, ticks, false);
+    }
+    let deviation = line.take_deviation().unwrap();
+    assert!(deviation < 3.0, "{deviation}");
+}

@@ -46,6 +46,31 @@ fn the_far_end_is_told_and_hands_out_what_it_has() {
 }
 
 #[test]
+fn what_is_missing_at_the_end_holds_nothing_up() {
+    let mut setup = Setup::default();
+    setup.settings.tlpkt_drop = false;
+    let mut pair = Pair::new(setup);
+    pair.write_for(Micros::from_millis(100));
+    pair.forth.conditions.loss = 1.0;
+    pair.write_for(Micros::from_millis(5));
+    pair.forth.conditions.loss = 0.0;
+    // Its reports do not come through, so that nothing is sent again.
+    pair.back.conditions.loss = 1.0;
+    pair.write_for(Micros::from_millis(100));
+    pair.pause(Micros::from_millis(30));
+    let now = pair.sender.clock(pair.now);
+    pair.sender.connection.close(now);
+    pair.transmit();
+    pair.pause(Micros::from_secs(2));
+    assert_eq!(
+        pair.receiver.connection.state(),
+        State::Closed(CloseReason::PeerShutdown)
+    );
+    assert!(pair.skipped > 0);
+    assert_eq!(pair.delivered + pair.skipped, pair.written);
+}
+
+#[test]
 fn lost_shutdowns_are_repeated() {
     let mut pair = Pair::new(Setup::default());
     pair.write_for(Micros::from_secs(1));
