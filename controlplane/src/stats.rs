@@ -10,6 +10,8 @@ use bilbycast_shm_proto::counters::{
     ABSENT, CounterInfo, CounterKind, EndpointState, FlowRecord, FlowState, Health, LegRecord,
     OutputRecord, SrtRecord,
 };
+use bilbycast_shm_proto::detail::StreamDetail;
+use bilbycast_shm_proto::model::LEGS_MAX;
 use bilbycast_shm_proto::shm::{FlowSnapshot, OutputSnapshot};
 
 use crate::config::{FlowConfig, OutputConfig};
@@ -19,6 +21,7 @@ use crate::node::{DataPlane, Survey};
 mod history;
 mod media;
 mod overview;
+mod peers;
 mod tree;
 
 pub use history::history;
@@ -132,6 +135,10 @@ fn of_flow<'a>(survey: &'a Survey, flow: &'a FlowConfig, now_us: u64) -> Tree<'a
         _ => None,
     };
     let record = values.map_or_else(FlowRecord::default, |values| values.record);
+    let detail = match (&survey.counters, values) {
+        (Some(counters), Some(values)) => counters.detail(values),
+        _ => None,
+    };
 
     // First the order of the contract, then the counters into it.
     let mut stats = Tree::with_room(FIELDS_USUAL);
@@ -148,9 +155,10 @@ fn of_flow<'a>(survey: &'a Survey, flow: &'a FlowConfig, now_us: u64) -> Tree<'a
         FlowRecord::FIELDS.iter().zip(record.to_words()),
         flow_code,
     );
-    let [leg_1, leg_2] = values.map_or([None, None], |values| values.srt);
-    stats.set("input.srt_stats", srt_leg(leg_1));
-    stats.set("input.srt_leg2_stats", srt_leg(leg_2));
+    let srt = values.map_or([None, None], |values| values.srt);
+    let [leg_1, leg_2] = srt_legs(srt, detail, None);
+    stats.set("input.srt_stats", leg_1);
+    stats.set("input.srt_leg2_stats", leg_2);
     if let Some(values) = values
         && values.legs.iter().any(Option::is_some)
     {
@@ -161,12 +169,11 @@ fn of_flow<'a>(survey: &'a Survey, flow: &'a FlowConfig, now_us: u64) -> Tree<'a
     }
     let outputs = flow.outputs.iter().map(|output| {
         let values = values.and_then(|flow| Snapshot::output(flow, &output.id));
-        of_output(output, values)
+        of_output(output, values, detail)
     });
     stats.set("outputs", Tree::List(outputs.collect()));
     if flow.media_analysis
-        && let (Some(counters), Some(values)) = (&survey.counters, values)
-        && let Some(detail) = counters.detail(values)
+        && let (Some(values), Some(detail)) = (values, detail)
     {
         stats.set("media_analysis", media::analysis(flow, values, detail));
     }
@@ -206,7 +213,11 @@ fn verdict(
     (state.as_str(), health.as_str())
 }
 
-fn of_output<'a>(output: &'a OutputConfig, values: Option<&OutputSnapshot>) -> Tree<'a> {
+fn of_output<'a>(
+    output: &'a OutputConfig,
+    values: Option<&OutputSnapshot>,
+    detail: Option<&'a StreamDetail>,
+) -> Tree<'a> {
     let record = values.map_or_else(OutputRecord::default, |values| values.record);
     let mut stats = Tree::with_room(FIELDS_USUAL);
     stats.set("output_id", output.id.as_str());
@@ -218,9 +229,10 @@ fn of_output<'a>(output: &'a OutputConfig, values: Option<&OutputSnapshot>) -> T
         OutputRecord::FIELDS.iter().zip(record.to_words()),
         |_, code| endpoint(code),
     );
-    let [leg_1, leg_2] = values.map_or([None, None], |values| values.srt);
-    stats.set("srt_stats", srt_leg(leg_1));
-    stats.set("srt_leg2_stats", srt_leg(leg_2));
+    let srt = values.map_or([None, None], |values| values.srt);
+    let [leg_1, leg_2] = srt_legs(srt, detail, Some(&output.id));
+    stats.set("srt_stats", leg_1);
+    stats.set("srt_leg2_stats", leg_2);
     stats
 }
 
@@ -238,15 +250,23 @@ fn legs<'a>(values: &FlowSnapshot) -> Tree<'a> {
     Tree::List(legs.collect())
 }
 
-/// A leg of an SRT input or output, or null.
-fn srt_leg<'a>(record: Option<SrtRecord>) -> Tree<'a> {
-    let Some(record) = record else {
-        return Tree::Null;
-    };
-    let mut stats = Tree::with_room(SrtRecord::WORDS);
-    let rows = SrtRecord::FIELDS.iter().zip(record.to_words());
-    count(&mut stats, true, rows, |_, code| endpoint(code));
-    stats
+/// The legs of an SRT output, or of an SRT input; null where there is none.
+fn srt_legs<'a>(
+    records: [Option<SrtRecord>; LEGS_MAX],
+    detail: Option<&'a StreamDetail>,
+    output_id: Option<&str>,
+) -> [Tree<'a>; LEGS_MAX] {
+    let mut numbers = 1..;
+    records.map(|record| {
+        let (Some(record), Some(number)) = (record, numbers.next()) else {
+            return Tree::Null;
+        };
+        let mut stats = Tree::with_room(SrtRecord::WORDS + 2);
+        let rows = SrtRecord::FIELDS.iter().zip(record.to_words());
+        count(&mut stats, true, rows, |_, code| endpoint(code));
+        peers::set(&mut stats, detail, output_id, number);
+        stats
+    })
 }
 
 /// Puts every counter that has a REST path there.

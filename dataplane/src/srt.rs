@@ -3,6 +3,7 @@
 //! * [`leg`]: one UDP socket and what happens on it, in either direction.
 //! * `dialler`: callers and rendezvous: dialling, and dialling again.
 //! * `answerer`: listeners, with many callers on one port.
+//! * `callers`: what is known of each of them.
 //! * `peer`: one connection and where it leads.
 //! * [`settings`]: from a specification to the engine's settings.
 //! * `ended`: connections that are over, until their last message is delivered.
@@ -15,6 +16,7 @@
 //! [`leg::SrtLeg::send`], then [`leg::SrtLeg::transmit`].
 
 mod answerer;
+mod callers;
 pub mod derivations;
 mod dialler;
 mod ended;

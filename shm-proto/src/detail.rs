@@ -1,7 +1,11 @@
-//! What is in a flow's stream: programmes, elementary streams, PIDs. Published once a second as JSON, for it has no fixed
-//! size; the numbers that people plot are in [`crate::counters`].
+//! What is in a flow's stream: programmes, elementary streams, PIDs; and who calls its SRT listeners. Published once a
+//! second as JSON, for it has no fixed size; the numbers that people plot are in [`crate::counters`].
 
 use serde::{Deserialize, Serialize};
+
+mod srt;
+
+pub use srt::{SrtCallerDetail, SrtListenerDetail};
 
 /// What the analyser of a flow has found.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -36,6 +40,9 @@ pub struct StreamDetail {
     /// PIDs that did not fit.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pids_left_out: u64,
+    /// SRT legs of the flow that listen, with their callers, as far as they fit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub srt_listeners: Vec<SrtListenerDetail>,
 }
 
 /// A programme.
@@ -142,9 +149,18 @@ pub struct PidDetail {
 }
 
 impl StreamDetail {
-    /// Writes it as JSON of at most `bytes_max` bytes into `json`: of the PIDs as many as fit. Allocates nothing when
-    /// `json` has room and nothing is left out.
+    /// Writes it as JSON of at most `bytes_max` bytes into `json`: of the PIDs as many as fit, and of the SRT callers as
+    /// many as there is room for beside them. Allocates nothing when `json` has room and no PID is left out.
     pub fn write_json(&mut self, json: &mut Vec<u8>, bytes_max: usize) {
+        let mut listeners = std::mem::take(&mut self.srt_listeners);
+        self.write_stream(json, bytes_max);
+        if !listeners.is_empty() {
+            srt::append(&mut listeners, json, bytes_max);
+        }
+        self.srt_listeners = listeners;
+    }
+
+    fn write_stream(&mut self, json: &mut Vec<u8>, bytes_max: usize) {
         loop {
             json.clear();
             if serde_json::to_writer(&mut *json, self).is_ok() && json.len() <= bytes_max {

@@ -22,7 +22,8 @@ mod seqlock;
 mod writer;
 
 pub use layout::{
-    EVENT_ENTRIES, FLOW_SLOTS, HISTORY_ENTRIES_MIN, LAYOUT_VERSION, Layout, OUTPUT_SLOTS,
+    DETAIL_BYTES_MAX, EVENT_ENTRIES, FLOW_SLOTS, HISTORY_ENTRIES_MIN, LAYOUT_VERSION, Layout,
+    OUTPUT_SLOTS,
 };
 #[cfg(not(loom))]
 pub use reader::{

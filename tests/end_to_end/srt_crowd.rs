@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bilbycast_tests::node::Node;
 use bilbycast_tests::rtp::ts_payload;
 use bilbycast_tests::{address, flows, udp, wait};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use callers::{Crowd, Kind, NUMBER_AT};
 use flood::Flood;
@@ -85,6 +85,7 @@ fn forged_handshakes_change_nothing_for_fifty_callers() {
     let stats = node.wait_stats("main", "everything is counted", LIMIT, |stats| {
         stats["outputs"][0]["srt_stats"]["callers"] == callers
             && stats["outputs"][0]["packets_sent"] == sent
+            && has_each(&stats["outputs"][0]["srt_stats"], callers, sent)
     });
     let (output, leg) = (&stats["outputs"][0], &stats["outputs"][0]["srt_stats"]);
     assert_eq!(output["packets_dropped"], 0, "{stats:#}");
@@ -96,4 +97,15 @@ fn forged_handshakes_change_nothing_for_fifty_callers() {
     let events = events["events"].as_array().cloned().unwrap_or_default();
     let told = events.iter().filter(|event| event["category"] == "srt");
     assert!(told.count() <= callers + REFUSED, "{events:#?}");
+}
+
+/// Whether so many callers are listed, each of which has been sent everything since it called.
+fn has_each(leg: &Value, callers: usize, sent: u32) -> bool {
+    let peers = leg["peers"].as_array().map_or(&[][..], Vec::as_slice);
+    let has_all = |peer: &Value| {
+        let total = |field: &str| peer[field].as_u64().unwrap_or(0);
+        total("pkt_sent_total") - total("pkt_retransmit_total") == u64::from(sent)
+    };
+    // The last one called while it was going on.
+    peers.len() == callers && peers[..callers - 1].iter().all(has_all) && leg["peers_left_out"] == 0
 }

@@ -240,6 +240,12 @@ fn what_two_ends_agree_upon_carries_and_what_they_do_not_is_told() {
         assert_eq!(got.len(), COUNT, "{}", pair.id);
         assert!(got.into_iter().eq(&pair.sent), "{}: other bytes", pair.id);
     }
+    node.wait_stats("back-id", "an input tells who calls", LIMIT, |stats| {
+        let peers = &stats["input"]["srt_stats"]["peers"];
+        peers[0]["stream_id"] == "#!::u=camera,m=publish,r=live"
+            && peers[0]["pkt_recv_total"] == COUNT
+            && peers[1].is_null()
+    });
     let [front, back] = ["front-fec", "back-fec"].map(|id| node.api().stats(id));
     let sent = &front["outputs"][0]["srt_stats"];
     assert!(
@@ -374,4 +380,115 @@ fn the_end_of_a_connection_cuts_nothing_off() {
         wait_event(&node, flow, "is lost: closed by the far end");
     }
     assert_eq!(node.api().stats("calls")["input"]["packets_lost"], 0);
+}
+
+/// The caller of a leg that has this stream id, or null.
+fn peer<'a>(leg: &'a Value, stream_id: &str) -> &'a Value {
+    let mut peers = leg["peers"].as_array().into_iter().flatten();
+    peers
+        .find(|peer| peer["stream_id"] == stream_id)
+        .unwrap_or(&Value::Null)
+}
+
+/// Every caller has figures of its own, from the call to the end, whether media flows or not.
+#[test]
+fn a_listener_tells_its_callers_apart() {
+    let (listener, second, feed) = (
+        address::next_addr(),
+        address::next_addr(),
+        address::next_addr(),
+    );
+    let link = Link::start(
+        address::next_addr(),
+        listener,
+        Impairment {
+            loss_per_mille: 50,
+            delay: Duration::from_millis(10),
+            jitter: Duration::ZERO,
+        },
+    );
+    let output = json!({"type": "srt", "id": "out", "name": "Out", "mode": "listener",
+        "local_addr": listener, "latency_ms": 120,
+        "redundancy": {"mode": "listener", "local_addr": second, "latency_ms": 120}});
+    let sink = Recorder::start(address::next_addr());
+    let caller = |id: &str, remote: SocketAddr, latency: u64| {
+        let input = json!({"type": "srt", "mode": "caller", "local_addr": any(),
+            "remote_addr": remote, "latency_ms": latency, "stream_id": id});
+        flows::flow(id, input, &[flows::udp_output("out", sink.address())])
+    };
+    let node = Node::start(&[
+        flows::flow("many", flows::udp_input(feed), &[output]),
+        caller("near", listener, 120),
+        caller("far", link.address(), 450),
+        caller("leaves", listener, 200),
+        caller("other-leg", second, 300),
+    ]);
+    let ids = ["near", "far", "leaves"];
+    let out = |stats: &Value, leg: &str| stats["outputs"][0][leg].clone();
+    node.wait_stats("many", "all have called", LIMIT, |stats| {
+        out(stats, "srt_stats")["callers"] == 3 && out(stats, "srt_leg2_stats")["callers"] == 1
+    });
+    let socket = udp::sending(address::own_ip().into(), feed).unwrap();
+    for index in 0..COUNT {
+        socket.send(&datagram(&[], 1_316, index)).unwrap();
+        wait::pass(Duration::from_millis(1));
+    }
+    let first_time = |peer: &Value| {
+        let total = |field: &str| peer[field].as_u64().unwrap_or(0);
+        total("pkt_sent_total") - total("pkt_retransmit_total")
+    };
+    let stats = node.wait_stats("many", "each has been sent everything", LIMIT, |stats| {
+        let leg = out(stats, "srt_stats");
+        ids.iter()
+            .all(|id| first_time(peer(&leg, id)) == COUNT as u64)
+            && peer(&leg, "far")["pkt_loss_total"].as_u64() > Some(0)
+            && peer(&leg, "far")["pkt_retransmit_total"].as_u64() > Some(0)
+    });
+    let (leg, leg_2) = (out(&stats, "srt_stats"), out(&stats, "srt_leg2_stats"));
+    assert_eq!(leg["peers"].as_array().unwrap().len(), 3, "{leg:#}");
+    assert_eq!(leg["peers_left_out"], 0, "{leg:#}");
+    assert_eq!(leg_2["peers"].as_array().unwrap().len(), 1, "{leg_2:#}");
+    assert_eq!(peer(&leg_2, "other-leg")["send_latency_ms"], 300);
+    for (id, latency) in ids.into_iter().zip([120, 450, 200]) {
+        let peer = peer(&leg, id);
+        assert_eq!(peer["state"], "active", "{peer:#}");
+        assert_eq!(peer["send_latency_ms"], latency, "{peer:#}");
+        let remote: SocketAddr = peer["remote_addr"].as_str().unwrap().parse().unwrap();
+        assert!(remote.port() > 0, "{peer:#}");
+        assert!(peer["rtt_ms"].is_number(), "{peer:#}");
+        assert!(
+            peer["bytes_sent_total"].as_u64() >= Some(1_316 * COUNT as u64),
+            "{peer:#}"
+        );
+    }
+    for id in ["near", "leaves"] {
+        assert_eq!(peer(&leg, id)["pkt_loss_total"], 0, "{leg:#}");
+        assert_eq!(peer(&leg, id)["pkt_retransmit_total"], 0, "{leg:#}");
+    }
+
+    assert!(
+        node.api().stats("near")["input"]["srt_stats"]["peers"].is_null(),
+        "who calls has no callers"
+    );
+
+    // Who leaves is gone from the list and stays in the sums; who comes is there, though nothing flows.
+    let _deleted = node.api().delete("/api/v1/flows/leaves").data();
+    let _added = node
+        .api()
+        .post("/api/v1/flows", &caller("comes", listener, 120))
+        .data();
+    let stats = node.wait_stats("many", "one has left, and one has come", LIMIT, |stats| {
+        let leg = out(stats, "srt_stats");
+        peer(&leg, "leaves").is_null() && peer(&leg, "comes")["state"] == "connected"
+    });
+    let leg = out(&stats, "srt_stats");
+    assert_eq!(peer(&leg, "comes")["pkt_sent_total"], 0, "{leg:#}");
+    assert!(
+        leg["pkt_sent_total"].as_u64() >= Some(3 * COUNT as u64),
+        "{leg:#}"
+    );
+    assert!(
+        peer(&leg, "near")["uptime_ms"].as_u64() > peer(&leg, "comes")["uptime_ms"].as_u64(),
+        "{leg:#}"
+    );
 }

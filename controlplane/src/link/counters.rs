@@ -257,8 +257,8 @@ impl Inner {
 /// The data plane publishes at the same pace; looking more often would show nothing new.
 const AGE_MAX: Duration = Duration::from_millis(100);
 
-/// The same for what is in the streams.
-const DETAILS_AGE_MAX: Duration = Duration::from_millis(900);
+/// The same for what is in the streams, which is published once a second: who is connected shows within two.
+const DETAILS_AGE_MAX: Duration = Duration::from_millis(700);
 
 /// Age of the newest sign of life after which a data plane that nobody is connected to counts as dead. It gives ten a
 /// second.

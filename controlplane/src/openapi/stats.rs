@@ -10,7 +10,8 @@ use bilbycast_shm_proto::counters::{
 use utoipa::openapi::schema::ObjectBuilder;
 
 use super::shape::{
-    Fields, Shape, choice, count, flag, integer, list, measure, named, object, text,
+    Fields, SOCKET_ADDRESS, Shape, choice, count, flag, formatted, integer, list, measure, named,
+    object, text,
 };
 
 pub(super) fn schemas() -> Vec<(&'static str, Shape)> {
@@ -27,6 +28,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Shape)> {
         ("PidStats", pid_stats().into()),
         ("Program", program().into()),
         ("SrtLegStats", srt_leg().into()),
+        ("SrtPeerStats", srt_peer().into()),
         ("Stats", stats().into()),
         ("SystemStats", system().into()),
         ("Tr101290", tr101290().into()),
@@ -322,7 +324,18 @@ fn leg_mdi() -> Fields {
 }
 
 fn srt_leg() -> Fields {
-    let leg = object("An SRT leg.");
+    let leg = object("An SRT leg. With many callers its figures are sums, or those of the worst.")
+        .optional(
+            "peers",
+            list(
+                named("SrtPeerStats"),
+                "Its callers, longest there first; absent when it does not listen.",
+            ),
+        )
+        .optional(
+            "peers_left_out",
+            count("Callers for which there was no room in the list."),
+        );
     SrtRecord::FIELDS
         .iter()
         .fold(leg, |leg, row| match row.rest {
@@ -330,3 +343,37 @@ fn srt_leg() -> Fields {
             None => leg,
         })
 }
+
+/// What a leg and each of its callers have in common is described once, in the table.
+fn srt_peer() -> Fields {
+    let peer = object("A caller of an SRT leg that listens.")
+        .required(
+            "remote_addr",
+            formatted(SOCKET_ADDRESS, "Where it calls from."),
+        )
+        .nullable("stream_id", text("What it asked for when it called."));
+    PEER_FIELDS.iter().fold(peer, |peer, field| {
+        let mut rows = SrtRecord::FIELDS.iter();
+        match rows.find(|row| row.rest == Some(field)) {
+            Some(row) => with_row(peer, field, row),
+            None => peer,
+        }
+    })
+}
+
+const PEER_FIELDS: [&str; 14] = [
+    "state",
+    "uptime_ms",
+    "rtt_ms",
+    "recv_latency_ms",
+    "send_latency_ms",
+    "send_rate_mbps",
+    "recv_rate_mbps",
+    "pkt_sent_total",
+    "pkt_recv_total",
+    "bytes_sent_total",
+    "bytes_recv_total",
+    "pkt_retransmit_total",
+    "pkt_loss_total",
+    "pkt_drop_total",
+];

@@ -311,7 +311,7 @@ class FlowPage {
         if (figures) srt.push({ name: side.srt_leg2_stats ? `${name}, ${leg}` : name, figures });
       }
     }
-    put(this.srt, srt, srt.length > 0, (list) => list.map(({ name, figures }) => h("section", { class: "nested" }, h("h4", null, name), facts(figures))));
+    put(this.srt, srt, srt.length > 0, (list) => list.map(({ name, figures }) => h("section", { class: "nested" }, h("h4", null, name), facts(figures, { leaveOut: ["peers", "peers_left_out"] }), callers(figures))));
     put(this.programmes, media, Boolean(media), programmes);
     put(this.input, input, true, (object) => facts(object, { leaveOut: ["legs", "srt_stats", "srt_leg2_stats", "redundancy", "fec", "bitrate_bps"] }));
   }
@@ -347,6 +347,21 @@ class FlowPage {
     const shown = first < 0 ? [] : all.slice(Math.max(0, first - 1));
     this.plots.forEach((plot) => plot.show(shown, [from, to]));
   }
+}
+
+// The callers of an SRT leg that listens; columns in which nobody has anything are left out.
+function callers({ peers, peers_left_out: left }) {
+  if (!peers || peers.length === 0 && left === 0) return null;
+  const sends = peers.some((peer) => peer.pkt_sent_total > 0);
+  const receives = peers.some((peer) => peer.pkt_recv_total > 0);
+  const shown = peers.map((peer) => ({
+    remote_addr: peer.remote_addr, stream_id: peer.stream_id, state: peer.state, uptime_ms: peer.uptime_ms, rtt_ms: peer.rtt_ms,
+    send_latency_ms: peer.send_latency_ms, recv_latency_ms: peer.recv_latency_ms,
+    ...(sends ? { send_rate_mbps: peer.send_rate_mbps, pkt_sent_total: peer.pkt_sent_total, bytes_sent_total: peer.bytes_sent_total } : {}),
+    ...(receives ? { recv_rate_mbps: peer.recv_rate_mbps, pkt_recv_total: peer.pkt_recv_total, bytes_recv_total: peer.bytes_recv_total } : {}),
+    pkt_retransmit_total: peer.pkt_retransmit_total, pkt_loss_total: peer.pkt_loss_total, pkt_drop_total: peer.pkt_drop_total,
+  }));
+  return [table(shown, { caption: "Callers" }), left > 0 ? h("p", { class: "dim" }, `${count(left)} more are not listed.`) : null];
 }
 
 const withoutNull = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null));

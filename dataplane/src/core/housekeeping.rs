@@ -82,8 +82,11 @@ impl Core {
         writer.publish_flow(&slots.flow, &record);
         if let Some(history) = history {
             writer.push_history(&slots.flow, &history);
-            if running.detail_is_due(flow.analysis().stream().counters().packets) {
+            let listeners = flow.srt_listeners(now_ns);
+            let packets = flow.analysis().stream().counters().packets;
+            if running.detail_is_due(packets, !listeners.is_empty()) {
                 let mut detail = flow.analysis().detail();
+                detail.srt_listeners = listeners;
                 writer.publish_detail(&slots.flow, &mut detail, &mut self.json.borrow_mut());
             }
         }
@@ -104,20 +107,51 @@ impl Core {
 
 impl RunningFlow {
     /// Takes note that so many packets have been analysed. False when nothing can have changed for a while.
-    fn detail_is_due(&self, packets: u64) -> bool {
-        let before = self.detail.get();
-        let quiet_seconds = if packets == before.packets {
-            before.quiet_seconds.saturating_add(1)
+    fn detail_is_due(&self, packets: u64, listens: bool) -> bool {
+        let detail = self.detail.get().after_a_second(packets, listens);
+        self.detail.set(detail);
+        detail.quiet_seconds <= QUIET_SECONDS_MAX
+    }
+}
+
+impl PublishedDetail {
+    /// `packets` have been analysed by now. A flow that `listens` is never quiet: callers come and go without any packet.
+    const fn after_a_second(self, packets: u64, listens: bool) -> Self {
+        let quiet_seconds = if packets == self.packets && !listens {
+            self.quiet_seconds.saturating_add(1)
         } else {
             0
         };
-        self.detail.set(PublishedDetail {
+        Self {
             packets,
             quiet_seconds,
-        });
-        quiet_seconds <= QUIET_SECONDS_MAX
+        }
     }
 }
 
 /// Published still after the last packet.
 const QUIET_SECONDS_MAX: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_flow_without_packets_and_listeners_is_quiet() {
+        let after = |seconds: u32, listens| {
+            let mut detail = PublishedDetail::default();
+            for _ in 0..seconds {
+                detail = detail.after_a_second(0, listens);
+            }
+            detail
+        };
+        assert_eq!(after(3, false).quiet_seconds, QUIET_SECONDS_MAX);
+        assert_eq!(after(1_000, false).quiet_seconds, u8::MAX);
+        assert_eq!(after(1_000, true).quiet_seconds, 0);
+        let woken = after(1_000, false).after_a_second(1, false);
+        assert_eq!(woken.quiet_seconds, 0);
+        // The last callers of a listener that was removed go from the list.
+        let removed = after(1_000, true).after_a_second(0, false);
+        assert_eq!(removed.quiet_seconds, 1);
+    }
+}

@@ -7,6 +7,7 @@ use bilbycast_shm_proto::counters::{
     ABSENT, EndpointState, FlowRecord, FlowState, Health, HistoryRecord, LegRecord, OutputRecord,
     SrtRecord,
 };
+use bilbycast_shm_proto::detail::SrtListenerDetail;
 use bilbycast_shm_proto::model::LEGS_MAX;
 
 mod health;
@@ -304,6 +305,12 @@ impl Flow {
     #[must_use]
     pub fn load_bps(&self) -> u64 {
         self.observer.input_rate.bps() * (1 + self.outputs.len() as u64)
+    }
+
+    /// The SRT legs that listen, with the callers that they have at `now_ns` (CLOCK_MONOTONIC).
+    #[must_use]
+    pub fn srt_listeners(&self, now_ns: u64) -> Vec<SrtListenerDetail> {
+        srt::listeners(self, now_ns)
     }
 
     /// Publishes the SRT legs and tells what they have to tell.

@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 
 use bilbycast_shm_proto::counters::{EndpointState, SrtRecord};
+use bilbycast_shm_proto::detail::SrtCallerDetail;
 use bilbycast_shm_proto::model::{SrtLegSpec, SrtMode};
-use bilbycast_srt::{Micros, State, Stats};
+use bilbycast_srt::{Micros, Stats};
 
 use super::Instant;
 use super::answerer::Answerer;
+use super::callers;
 use super::derivations::Derivations;
 use super::dialler::{Dialler, FAILURES_TOLD};
 use super::ended::Ended;
@@ -342,6 +344,18 @@ impl SrtLeg {
             .record(self.state(), &live, self.ended.last(), now)
     }
 
+    /// Whether it waits for callers.
+    #[must_use]
+    pub const fn listens(&self) -> bool {
+        matches!(self.role, Role::Answerer(_))
+    }
+
+    /// Its callers at `now_ns` (CLOCK_MONOTONIC), those that have been there for longest first.
+    #[must_use]
+    pub fn callers(&self, now_ns: u64) -> Vec<SrtCallerDetail> {
+        callers::of(self.peers(), self.sends, Micros(now_ns / 1_000))
+    }
+
     /// What all connections have counted, those that go on included.
     fn all_totals(&self, now: Micros, live: &[Stats]) -> Totals {
         let mut totals = self.totals;
@@ -445,13 +459,7 @@ impl SrtLeg {
         let mut peers = self.peers().peekable();
         if peers.peek().is_some() {
             let now = Micros(clock::monotonic_ns() / 1_000);
-            let carries =
-                peers.any(|peer| peer.carries(now) && peer.connection.state() == State::Connected);
-            return match (carries, self.sends) {
-                (false, _) => EndpointState::Connected,
-                (true, false) => EndpointState::Receiving,
-                (true, true) => EndpointState::Active,
-            };
+            return callers::state(peers, self.sends, now);
         }
         match &self.role {
             Role::Answerer(_) => EndpointState::Waiting,

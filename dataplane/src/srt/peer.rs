@@ -12,6 +12,8 @@ use bilbycast_srt::{Connection, Micros, State};
 pub(super) struct Peer {
     pub(super) connection: Connection,
     pub(super) address: SocketAddr,
+    /// What the caller wants, as it says; `None` when it does not say.
+    pub(super) stream_id: Option<Box<str>>,
     /// The far end's socket.
     pub(super) far: SocketId,
     /// When the first message was sent; `None` before.
@@ -51,11 +53,13 @@ impl Peer {
         now: Micros,
     ) -> Self {
         let (recv_latency, far) = (negotiated.recv_latency, negotiated.peer_socket);
+        let stream_id = negotiated.stream_id.as_deref().map(Box::from);
         let connection = Connection::new(negotiated, settings, now);
         let ts_packets = connection.payload_bytes_max() / TS_PACKET_SIZE;
         Self {
             connection,
             address,
+            stream_id,
             far,
             sent_at: None,
             heard: now,

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 
+use bilbycast_shm_proto::counters::EndpointState;
 use bilbycast_srt::crypto::Passphrase;
 use bilbycast_srt::handshake::{Direction, Settings};
 use bilbycast_srt::{Micros, State};
 
 use super::answerer::Answerer;
+use super::callers;
 use super::derivations::Derivations;
 use super::dialler::Dialler;
 use super::ended::Ended;
@@ -193,6 +195,40 @@ fn an_encoder_that_restarts_takes_its_place_at_once_and_nothing_of_it_is_lost() 
     net.run(1);
     assert_eq!(net.listening.ended.peers().count(), 0);
     assert!(net.listening.ended.last().is_some(), "its figures stay");
+}
+
+#[test]
+fn a_caller_is_told_with_what_it_did_alone() {
+    let mut net = Net::new(&late());
+    let caller = Settings {
+        stream_id: Some("#!::r=live".to_owned()),
+        ..Settings::default()
+    };
+    let told = |net: &Net| callers::of(net.answerer.peers(), false, net.now);
+    assert!(told(&net).is_empty());
+    net.call(&caller);
+    net.run(50);
+    let [one] = <[_; 1]>::try_from(told(&net)).unwrap();
+    assert_eq!(one.remote, address(1));
+    assert_eq!(one.stream_id.as_deref(), Some("#!::r=live"));
+    assert_eq!(one.state, EndpointState::Connected.code());
+    assert_eq!(one.recv_latency_ms, 2_000);
+    net.write(0, 100);
+    net.run(2_100);
+    assert_eq!(net.delivered(), 100);
+    let [one] = <[_; 1]>::try_from(told(&net)).unwrap();
+    assert_eq!(one.state, EndpointState::Receiving.code());
+    assert_eq!((one.packets_received, one.bytes_received), (100, 18_800));
+    assert!(one.uptime_ms > 2_000 && one.rtt_us.is_some(), "{one:?}");
+
+    // The next one starts with nothing.
+    net.close(0);
+    net.run(20);
+    net.call(&Settings::default());
+    net.run(50);
+    let [one] = <[_; 1]>::try_from(told(&net)).unwrap();
+    assert_eq!((one.remote, one.stream_id), (address(2), None));
+    assert_eq!((one.packets_received, one.lost), (0, 0));
 }
 
 #[test]

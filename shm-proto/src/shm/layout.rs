@@ -7,7 +7,7 @@ use crate::counters::{CoreRecord, FlowRecord, HistoryRecord, LegRecord, OutputRe
 use crate::model::{ID_BYTES_MAX, LEGS_MAX};
 
 /// Raised when the arrangement changes in a way that [`crate::counters::LAYOUT_HASH`] does not show.
-pub const LAYOUT_VERSION: u64 = 4;
+pub const LAYOUT_VERSION: u64 = 5;
 
 /// Marks the file: `bilbyshm`, read as a little-endian number.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"bilbyshm");
@@ -52,13 +52,14 @@ pub(super) const SRT_WORDS: usize = LEGS_MAX * SrtRecord::WORDS;
 pub(super) const HISTORY_WORDS: usize = 1 + HistoryRecord::WORDS;
 
 /// Words of a flow's detail: sequence, generation of the flow, length of its JSON, JSON.
-const DETAIL_WORDS: usize = 2_048;
+const DETAIL_WORDS: usize = 6_144;
 
 /// Words in front of the JSON of a flow's detail.
 pub(super) const DETAIL_HEAD_WORDS: usize = 3;
 
-/// Longest JSON of a flow's detail, in bytes: a hundred PIDs and more.
-pub(super) const DETAIL_BYTES_MAX: usize = 8 * (DETAIL_WORDS - DETAIL_HEAD_WORDS);
+/// Longest JSON of a flow's detail, in bytes: a hundred PIDs and more, or the 256 callers of an SRT output. Pages that
+/// nobody writes take no memory.
+pub const DETAIL_BYTES_MAX: usize = 8 * (DETAIL_WORDS - DETAIL_HEAD_WORDS);
 
 /// Words of an event entry's payload: length of its JSON, JSON.
 pub(super) const EVENT_WORDS: usize = 126;

@@ -1,8 +1,10 @@
 //! SRT legs of inputs and outputs: their records, and what they have to tell.
 
 use bilbycast_shm_proto::counters::{ABSENT, EndpointState, FlowRecord, SrtRecord, signed};
+use bilbycast_shm_proto::detail::SrtListenerDetail;
 use bilbycast_shm_proto::model::LEGS_MAX;
 
+use crate::flow::Flow;
 use crate::flow::srt_input::SrtInput;
 use crate::srt::leg::{SrtLeg, SrtNotice};
 
@@ -24,6 +26,30 @@ pub(super) fn observe(
         }
     }
     records
+}
+
+/// The legs of a flow that listen, with the callers that they have at `now_ns` (CLOCK_MONOTONIC).
+pub(super) fn listeners(flow: &Flow, now_ns: u64) -> Vec<SrtListenerDetail> {
+    let input = flow.input.as_srt().map(|srt| (None, srt.legs()));
+    let outputs = flow.outputs.iter().filter_map(|output| {
+        let srt = output.as_srt()?;
+        Some((Some(output.id()), srt.legs()))
+    });
+    let legs = input
+        .into_iter()
+        .chain(outputs)
+        .flat_map(|(output_id, legs)| {
+            let numbered = (1..).zip(legs);
+            numbered.map(move |(number, leg)| (output_id, number, leg))
+        });
+    legs.filter(|(_, _, leg)| leg.listens())
+        .map(|(output_id, number, leg)| SrtListenerDetail {
+            output_id: output_id.map(str::to_owned),
+            leg: number,
+            callers: leg.callers(now_ns),
+            left_out: 0,
+        })
+        .collect()
 }
 
 /// The state of an endpoint with these legs: that of the better one.
