@@ -173,7 +173,7 @@ fn keys_are_refreshed_both_ways_under_loss() {
         key_bytes: Some(key_bytes),
         latency_ms: 300,
         packets: 2_600,
-        refresh_packets: Some(800),
+        refresh_packets: Some(1_000),
         impairment: Impairment {
             loss: 0.02,
             delay: Duration::from_millis(10),

@@ -241,7 +241,7 @@ impl Stream {
                 .refresh_packets
                 .map_or_else(RefreshPolicy::default, |packets| RefreshPolicy {
                     refresh_packets: packets,
-                    pre_announce_packets: packets / 2,
+                    pre_announce_packets: packets / PRE_ANNOUNCED,
                 }),
             ..Settings::default()
         }
@@ -256,11 +256,18 @@ impl Stream {
             query += &format!("&packetfilter={filter}");
         }
         if let Some(packets) = self.refresh_packets {
-            query += &format!("&kmrefreshrate={packets}&kmpreannounce={}", packets / 2 - 1);
+            query += &format!(
+                "&kmrefreshrate={packets}&kmpreannounce={}",
+                packets / PRE_ANNOUNCED
+            );
         }
         query
     }
 }
+
+/// The last part of a key's packets in which the next one is announced. It takes the place of the one before, whose packets must
+/// have come by then, those too that were sent again after the machine has held everybody up.
+const PRE_ANNOUNCED: u64 = 5;
 
 /// Checks what comes out: every message whole, none twice, none before another.
 #[derive(Debug, Default)]
