@@ -3,7 +3,6 @@
 use bilbycast_shm_proto::model::ReceiveSpec;
 
 use super::PassBuffers;
-use crate::net::memory::RECEIVE_BATCH;
 use crate::net::receive::{Received, Sources};
 use crate::net::socket::ReceiveSocket;
 
@@ -14,16 +13,7 @@ pub struct Receiver {
     spec: ReceiveSpec,
     /// The kernel's running count of drops when this flow last heard of it.
     drops_seen: u32,
-    /// Messages to ask for at a time.
-    messages_max: usize,
 }
-
-/// About as many bytes are taken at a time as stay in a core's second-level cache while they are received, sent and looked
-/// at. With trains of 64 KiB a full batch would be 4 MiB.
-const BYTES_AT_A_TIME: u64 = 128 * 1_024;
-
-/// Asked for even if each of them is as long as can be.
-const MESSAGES_MIN: usize = 2;
 
 /// What the kernel says about a socket, since the flow's start.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -53,7 +43,6 @@ impl Receiver {
             socket,
             spec,
             drops_seen: 0,
-            messages_max: RECEIVE_BATCH,
         }
     }
 
@@ -87,18 +76,12 @@ impl Receiver {
         sources: Sources,
     ) -> Taken {
         buffers.packets.clear();
-        let received = buffers.receive.receive_at_most(
-            self.messages_max,
+        let received = buffers.receive.receive(
             &self.socket,
             &mut buffers.memory,
             &mut buffers.packets,
             sources,
         );
-        if let Some(each) = received.bytes.checked_div(received.messages as u64) {
-            let fitting = BYTES_AT_A_TIME / each.max(1);
-            // At most RECEIVE_BATCH.
-            self.messages_max = fitting.clamp(MESSAGES_MIN as u64, RECEIVE_BATCH as u64) as usize;
-        }
         counts.batches += u64::from(received.messages > 0);
         counts.errors += u64::from(received.error.is_some());
         if let Some(total) = received.dropped_total {

@@ -32,8 +32,6 @@ pub enum Sources {
 pub struct Received {
     /// Messages that the kernel handed over: datagrams, or trains of them.
     pub messages: usize,
-    /// How many it might have handed over.
-    pub messages_max: usize,
     /// Bytes of payload.
     pub bytes: u64,
     /// Datagrams longer than the slot. The slot is as long as UDP allows, so this is a fault of the kernel.
@@ -48,7 +46,7 @@ impl Received {
     /// True when more may be waiting.
     #[must_use]
     pub const fn is_full(&self) -> bool {
-        self.messages > 0 && self.messages == self.messages_max
+        self.messages == RECEIVE_BATCH
     }
 }
 
@@ -88,27 +86,14 @@ impl ReceiveBatch {
         packets: &mut Vec<Packet>,
         sources: Sources,
     ) -> Received {
-        self.receive_at_most(RECEIVE_BATCH, socket, memory, packets, sources)
-    }
-
-    /// Like [`receive`](Self::receive), for at most `messages_max` messages, but at least one.
-    pub fn receive_at_most(
-        &mut self,
-        messages_max: usize,
-        socket: &impl AsRawFd,
-        memory: &mut PacketMemory,
-        packets: &mut Vec<Packet>,
-        sources: Sources,
-    ) -> Received {
-        let messages_max = messages_max.clamp(1, RECEIVE_BATCH);
-        self.point_at(messages_max, memory, sources);
+        self.point_at(memory, sources);
         // SAFETY: each header points at one iovec, one control buffer and perhaps one name of this batch, and each iovec at
         // a slot of `memory` of its own; all of them outlive the call and nothing else touches them meanwhile.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 self.headers.as_mut_ptr(),
-                messages_max as libc::c_uint,
+                RECEIVE_BATCH as libc::c_uint,
                 libc::MSG_DONTWAIT,
                 std::ptr::null_mut(),
             )
@@ -129,7 +114,6 @@ impl ReceiveBatch {
         };
         let mut received = Received {
             messages,
-            messages_max,
             ..Received::default()
         };
         let mut now_ns = None;
@@ -185,8 +169,8 @@ impl ReceiveBatch {
         }
     }
 
-    fn point_at(&mut self, messages_max: usize, memory: &mut PacketMemory, sources: Sources) {
-        let slots = memory.slots().take(messages_max);
+    fn point_at(&mut self, memory: &mut PacketMemory, sources: Sources) {
+        let slots = memory.slots();
         for ((((header, buffer), control), name), slot) in self
             .headers
             .iter_mut()
@@ -315,43 +299,4 @@ fn nanoseconds(time: &libc::timespec) -> Option<u64> {
     seconds
         .checked_mul(1_000_000_000)?
         .checked_add(u64::try_from(time.tv_nsec).ok()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::UdpSocket;
-
-    use super::*;
-
-    #[test]
-    fn no_more_than_asked_for_is_taken_and_nothing_is_left() {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-        for number in 0..5_u8 {
-            sender
-                .send_to(&[number; 100], socket.local_addr().unwrap())
-                .unwrap();
-        }
-        let mut batch = ReceiveBatch::new();
-        let mut memory = PacketMemory::new();
-        let mut packets = Vec::with_capacity(PACKETS_MAX);
-        let mut numbers = Vec::new();
-        for (messages, is_full) in [(2, true), (2, true), (1, false), (0, false)] {
-            packets.clear();
-            let received =
-                batch.receive_at_most(2, &socket, &mut memory, &mut packets, Sources::Unasked);
-            assert_eq!((received.messages, received.is_full()), (messages, is_full));
-            numbers.extend(
-                packets
-                    .iter()
-                    .map(|packet| memory.bytes()[packet.range()][0]),
-            );
-        }
-        assert_eq!(numbers, [0, 1, 2, 3, 4]);
-        // Asked for nothing, it takes one all the same: a caller could not go on otherwise.
-        sender.send_to(&[5], socket.local_addr().unwrap()).unwrap();
-        let received =
-            batch.receive_at_most(0, &socket, &mut memory, &mut packets, Sources::Unasked);
-        assert_eq!(received.messages, 1);
-    }
 }
